@@ -1,0 +1,126 @@
+"""Edges of regular graphs and of nearest neighbours, as plain tensors: what `Graph.grid` and its kin are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .errors import GraphError
+
+
+class Edges(NamedTuple):
+    """The parts that a `Graph` is made of; see `Graph.from_edges` for the shapes."""
+
+    edge_index: Tensor
+    num_nodes: int
+    weight: Tensor | None = None
+    pos: Tensor | None = None
+    batch: Tensor | None = None
+    edge_attr: Tensor | None = None
+    node: Mapping[str, Tensor] = {}
+
+
+def both_ways(pairs: Tensor) -> Tensor:
+    """Each pair `[2, M]` as two directed edges `[2, 2M]`: all as given, then all reversed."""
+    return torch.cat([pairs, pairs.flip(0)], dim=1)
+
+
+def grid_edges(rows: int, cols: int, periodic: bool) -> Edges:
+    """Join each cell of a rows x cols grid to its four neighbours; node r * cols + c lies at pos (c, r)."""
+    _at_least("rows", rows, 3 if periodic else 1, " on a periodic grid" if periodic else "")
+    _at_least("cols", cols, 3 if periodic else 1, " on a periodic grid" if periodic else "")
+    node = torch.arange(rows * cols).view(rows, cols)
+    if periodic:
+        right = torch.stack([node.flatten(), node.roll(-1, 1).flatten()])
+        down = torch.stack([node.flatten(), node.roll(-1, 0).flatten()])
+    else:
+        right = torch.stack([node[:, :-1].flatten(), node[:, 1:].flatten()])
+        down = torch.stack([node[:-1].flatten(), node[1:].flatten()])
+    r, c = torch.meshgrid(torch.arange(rows), torch.arange(cols), indexing="ij")
+    pos = torch.stack([c.flatten(), r.flatten()], dim=1).to(torch.get_default_dtype())
+    return Edges(both_ways(torch.cat([right, down], dim=1)), rows * cols, pos=pos)
+
+
+def ring_edges(n: int) -> Edges:
+    """Join node i to i + 1 modulo n; the nodes lie on the unit circle."""
+    _at_least("n", n, 3, " for a ring")
+    node = torch.arange(n)
+    angle = 2 * torch.pi * torch.arange(n, dtype=torch.float64) / n
+    pos = torch.stack([angle.cos(), angle.sin()], dim=1).to(torch.get_default_dtype())
+    return Edges(both_ways(torch.stack([node, node.roll(-1)])), n, pos=pos)
+
+
+def path_edges(n: int) -> Edges:
+    """Join node i to i + 1; node i lies at (i, 0)."""
+    _at_least("n", n, 1, " for a path")
+    node = torch.arange(n)
+    pos = torch.stack([node, torch.zeros_like(node)], dim=1).to(torch.get_default_dtype())
+    return Edges(both_ways(torch.stack([node[:-1], node[1:]])), n, pos=pos)
+
+
+def complete_edges(n: int) -> Edges:
+    """Join every two different nodes."""
+    _at_least("n", n, 1, " for a complete graph")
+    return Edges((1 - torch.eye(n, dtype=torch.int64)).nonzero().t().contiguous(), n)
+
+
+def knn_edges(points: Tensor, k: int, *, chunk: int = 4_000_000) -> Edges:
+    """Join i and j if j is among the k nearest of i or i among the k nearest of j (Euclidean, itself excluded).
+
+    Costs O(n^2 d) time; distances are held for `chunk` pairs at a time.
+    """
+    if points.dim() != 2:
+        raise GraphError(f"points has shape {tuple(points.shape)}; expected (N, d).")
+    n = points.size(0)
+    if not 1 <= k < n:
+        raise GraphError(f"k={k} neighbours of {n} points: expected 1 <= k <= {n - 1}.")
+    points = points.detach()
+    rows = max(1, chunk // n)
+    nearest = []
+    for start in range(0, n, rows):
+        block = torch.cdist(points[start : start + rows], points, compute_mode="donot_use_mm_for_euclid_dist")
+        here = torch.arange(block.size(0), device=points.device)
+        block[here, here + start] = torch.inf
+        nearest.append(block.topk(k, largest=False).indices)
+    target = torch.arange(n, device=points.device).repeat_interleave(k)
+    pairs = both_ways(torch.stack([torch.cat(nearest).flatten(), target]))
+    keys = torch.unique(pairs[0] * n + pairs[1])
+    return Edges(torch.stack([keys // n, keys % n]), n, pos=points)
+
+
+def symmetrise(edges: Edges) -> Edges:
+    """Add the missing reverses: w_ij and w_ji become their mean where both exist, else both the one there is.
+
+    Parallel edges are added up first. The edges come as given (the first of parallel ones), then the added ones.
+    """
+    n, (source, target) = edges.num_nodes, edges.edge_index
+    keys, inverse = torch.unique(source * n + target, return_inverse=True)
+    order = torch.arange(keys.numel(), device=keys.device)
+    first = torch.full_like(order, inverse.numel()).scatter_reduce_(
+        0, inverse, torch.arange(inverse.numel(), device=keys.device), "amin"
+    )
+    kept, order = first.sort()
+    keys_kept = keys[order]
+    reverse = (keys % n) * n + keys // n
+    at = torch.searchsorted(keys, reverse).clamp(max=max(keys.numel() - 1, 0))
+    found = keys[at] == reverse
+    added = order[~found[order]]
+    weight = edges.weight
+    if weight is not None:
+        total = weight.new_zeros(keys.numel()).index_add(0, inverse, weight)
+        total = torch.where(found, (total + total[at]) / 2, total)
+        weight = torch.cat([total[order], total[added]])
+    attr = edges.edge_attr
+    if attr is not None:
+        attr = torch.cat([attr[kept], attr[first[added]]])
+    forward = torch.stack([keys_kept // n, keys_kept % n])
+    backward = torch.stack([keys[added] % n, keys[added] // n])
+    return edges._replace(edge_index=torch.cat([forward, backward], dim=1), weight=weight, edge_attr=attr)
+
+
+def _at_least(name: str, value: int, least: int, where: str) -> None:
+    if value < least:
+        raise GraphError(f"{name}={value}: expected at least {least}{where}.")
