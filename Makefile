@@ -1,0 +1,57 @@
+# make demo    set up .venv, then watch equations run on real graphs (results in out/demo/)
+# make test    set up .venv, then run the tests
+#
+# PYTHON=python3.12      the interpreter that .venv is made with (3.11 or later)
+# VENV=.venv             where the environment is
+# TORCH_INDEX=<url>      take torch from this index first, for example PyTorch's index of CPU builds
+# PYTEST_ARGS="-x -k cg" more arguments for pytest
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX ?=
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+READY := $(VENV)/.ready
+READY_LINT := $(VENV)/.ready-lint
+
+.PHONY: help demo test test-slow lint format clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile
+
+demo: $(READY)
+	$(BIN)/neuralpde demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -q -m "not slow" $(PYTEST_ARGS)
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+
+lint: $(READY_LINT)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(READY_LINT)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Python {v[0]}.{v[1]} was found as $(PYTHON); 3.11 or later is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(PIP) install -q -c constraints.txt --index-url $(TORCH_INDEX) torch)
+	$(PIP) install -q -c constraints.txt -e ".[test]"
+	@touch $@
+
+# pyright runs on node: where there is none, the one in the package index is taken
+$(READY_LINT): $(READY)
+	$(PIP) install -q -c constraints.txt -e ".[dev]"
+	command -v node >/dev/null || $(PIP) install -q "pyright[nodejs]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
