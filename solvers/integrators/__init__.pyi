@@ -1,0 +1,11 @@
+from .base import Integrator as Integrator
+from .base import Step as Step
+from .explicit import RK4 as RK4
+from .explicit import Bosh3 as Bosh3
+from .explicit import Dopri5 as Dopri5
+from .explicit import Euler as Euler
+from .explicit import Heun as Heun
+from .explicit import Midpoint as Midpoint
+from .explicit import Tsit5 as Tsit5
+from .tableau import ExplicitRungeKutta as ExplicitRungeKutta
+from .tableau import Tableau as Tableau

@@ -1,0 +1,78 @@
+"""What every time-stepping method is: `init` makes its state, `step` takes one step and returns everything about it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from ..protocols import Problem, Work
+
+StepStatus = Literal["ok", "nonlinear", "linear", "nonfinite"]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """The outcome of one attempted step.
+
+    Attributes:
+        y: the state at `t + dt`.
+        error: an estimate of the local error, or None.
+        order: the order in dt at which `error` falls, plus one is the exponent: error = O(dt^(order + 1)).
+        status: "ok", or why the step cannot be used.
+        factor: the method's own wish for the ratio of step sizes, or None.
+        state: the method's state if the step is accepted.
+        retry: the method's state if it is rejected.
+        dense: `dense(theta)` for theta in [0, 1], the solution at `t + theta dt`; valid until the next step, or None.
+        work: what the step cost.
+    """
+
+    y: Tensor
+    error: Tensor | None = None
+    order: int = 0
+    status: StepStatus = "ok"
+    factor: float | None = None
+    state: object = None
+    retry: object = None
+    dense: Callable[[float], Tensor] | None = None
+    work: Work = Work()
+    message: str = ""
+
+
+class Integrator(ABC):
+    """A time-stepping method: a frozen dataclass of its settings.
+
+    Attributes:
+        order: order of convergence on smooth non-stiff problems.
+        presets: names under which settings of this class are found, where its own name is not enough (`ab2`, `ab3`).
+        adaptive: whether `step` returns an error estimate, so that the step size can be controlled.
+        explicit: whether a step needs no solve (its stability on stiff problems is then limited).
+        needs: structure that the field must offer: None, "partitioned" or "linear".
+        dense_output: whether `step` returns an interpolant; without one the loop lands on the output times.
+        real_stability: length of the interval [-x, 0] on which |R(z)| <= 1; inf if A-stable, None if not stated.
+        imaginary_stability: half-length of the stable interval on the imaginary axis, likewise.
+    """
+
+    order: int
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+    adaptive: ClassVar[bool] = False
+    explicit: ClassVar[bool] = True
+    needs: ClassVar[str | None] = None
+    dense_output: ClassVar[bool] = False
+    real_stability: ClassVar[float | None] = None
+    imaginary_stability: ClassVar[float | None] = None
+
+    def init(self, problem: Problem, t: float, y: Tensor) -> tuple[object, Work]:
+        """The method's state at the start (or after a jump), and what making it cost."""
+        return None, Work()
+
+    @abstractmethod
+    def step(self, problem: Problem, t: float, dt: float, y: Tensor, state: object) -> Step:
+        """One step from `(t, y)` to `t + dt`: pure, no randomness, no hidden cache."""
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__

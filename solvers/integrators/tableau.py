@@ -1,0 +1,181 @@
+"""Explicit Runge-Kutta methods from their Butcher tableaux: one engine for all of them.
+
+    k_i = f(t + c_i dt, y + dt sum_{j<i} a_ij k_j),   y_new = y + dt sum_i b_i k_i,   error = dt sum_i (b_i - b^_i) k_i
+
+Stages are stored stage-first in one buffer that is reused from step to step; a combination of stages is one
+matrix-vector product. Where a gradient is needed the same formulas run functionally.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..interpolate import StageInterpolant
+from ..protocols import Problem, Work
+from .base import Integrator, Step
+
+Row = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Tableau:
+    """A Butcher tableau, strictly lower triangular; it checks its own row sums.
+
+    Args:
+        c: nodes, `[s]`.
+        a: rows of coefficients, row i has i entries.
+        b: weights, `[s]`.
+        error: `b - b^` (weights of the error estimate), or None.
+        error_order: order of the lower-order solution of the pair.
+        dense: coefficients of the interpolant: row i holds the polynomial `b_i(theta) = sum_m dense[i][m] theta^(m+1)`.
+    """
+
+    c: Row
+    a: tuple[Row, ...]
+    b: Row
+    error: Row | None = None
+    error_order: int = 0
+    dense: tuple[Row, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not len(self.c) == len(self.a) == len(self.b):
+            raise ValueError(f"tableau has {len(self.c)} nodes, {len(self.a)} rows, {len(self.b)} weights")
+        for i, (node, row) in enumerate(zip(self.c, self.a, strict=True)):
+            if len(row) != i or abs(sum(row) - node) > 1e-12:
+                raise ValueError(
+                    f"row {i} has {len(row)} entries summing to {sum(row)}; expected {i} summing to {node}"
+                )
+        if abs(sum(self.b) - 1) > 1e-12 or (self.error is not None and abs(sum(self.error)) > 1e-12):
+            raise ValueError("weights must sum to 1 and error weights to 0")
+
+    @property
+    def first_same_as_last(self) -> bool:
+        """Whether the last stage is the field at the new state (then it is the first stage of the next step)."""
+        return self.c[-1] == 1.0 and self.b[-1] == 0.0 and self.a[-1] == self.b[:-1]
+
+
+@dataclass(frozen=True, eq=False)
+class StageState:
+    """Where the field at the current state is, if it is known already.
+
+    Attributes:
+        buffer: `[stages, *state]`, reused from step to step; None while a gradient is tracked.
+        row: row of the buffer that holds the slope, or None.
+        slope: the slope itself, where there is no buffer.
+    """
+
+    buffer: Tensor | None = None
+    row: int | None = None
+    slope: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Weights:
+    a: tuple[Tensor, ...]
+    b: Tensor
+    error: Tensor | None
+
+
+@cache
+def _weights(tab: Tableau, dtype: torch.dtype, device: torch.device) -> _Weights:
+    def tensor(row: Row) -> Tensor:
+        return torch.tensor(row, dtype=dtype, device=device)
+
+    return _Weights(tuple(map(tensor, tab.a)), tensor(tab.b), None if tab.error is None else tensor(tab.error))
+
+
+class ExplicitRungeKutta(Integrator):
+    """An explicit Runge-Kutta method: a subclass states its `tableau`."""
+
+    tableau: ClassVar[Tableau]
+
+    def init(self, problem: Problem, t: float, y: Tensor) -> tuple[StageState, Work]:
+        return StageState(), Work()
+
+    def step(self, problem: Problem, t: float, dt: float, y: Tensor, state: object) -> Step:
+        if not isinstance(state, StageState):
+            raise TypeError(
+                f"{self.name} got a {type(state).__name__} as its state; it takes what init or step returned"
+            )
+        buffer, known = state.buffer, state.slope is not None or state.row is not None
+        if buffer is not None and state.row is not None:
+            if state.row:
+                buffer[0].copy_(buffer[state.row])
+            slope = buffer[0]
+        else:
+            slope = problem.f(t, y) if state.slope is None else state.slope
+        cost = Work(evaluations=0 if known else 1)
+        if torch.is_grad_enabled() and (slope.requires_grad or y.requires_grad):
+            return self._functional(problem, t, dt, y, [slope], cost)
+        if buffer is None:
+            buffer = torch.empty((len(self.tableau.c), *y.shape), dtype=y.dtype, device=y.device)
+        if slope is not buffer[0] and slope.data_ptr() != buffer.data_ptr():
+            buffer[0].copy_(slope)
+        return self._buffered(problem, t, dt, y, buffer, cost)
+
+    def _buffered(self, problem: Problem, t: float, dt: float, y: Tensor, buffer: Tensor, cost: Work) -> Step:
+        tab, s = self.tableau, len(self.tableau.c)
+        flat, base = buffer.view(s, -1), y.reshape(-1)
+        weights = _weights(tab, y.dtype, y.device)
+        new = y
+        for i in range(1, s):
+            new = torch.addmv(base, flat[:i].t(), weights.a[i], alpha=dt).view(y.shape)
+            slope = problem.f(t + tab.c[i] * dt, new)
+            if slope.requires_grad:  # the field began to need a gradient: go on functionally
+                return self._functional(problem, t, dt, y, [*buffer[:i].clone(), slope], cost)
+            buffer[i].copy_(slope)
+        fsal = tab.first_same_as_last
+        if not fsal:
+            new = torch.addmv(base, flat.t(), weights.b, alpha=dt).view(y.shape)
+        error = None if weights.error is None else (flat.t() @ weights.error).mul_(dt).view(y.shape)
+
+        dense = None if tab.dense is None else StageInterpolant(y, buffer, dt, partial(_dense_weights, tab))
+        return Step(
+            new,
+            error,
+            tab.error_order,
+            state=StageState(buffer, s - 1 if fsal else None),
+            retry=StageState(buffer, 0),
+            dense=dense,
+            work=cost + Work(evaluations=s - 1),
+        )
+
+    def _functional(self, problem: Problem, t: float, dt: float, y: Tensor, k: list[Tensor], cost: Work) -> Step:
+        tab, s, given = self.tableau, len(self.tableau.c), len(k)
+        new = y
+        for i in range(given, s):
+            new = _combine(y, dt, tab.a[i], k)
+            k.append(problem.f(t + tab.c[i] * dt, new))
+        fsal = tab.first_same_as_last
+        if not fsal:
+            new = _combine(y, dt, tab.b, k)
+        error = None
+        if tab.error is not None:
+            with torch.no_grad():
+                error = _combine(torch.zeros_like(y), dt, tab.error, k)
+        return Step(
+            new,
+            error,
+            tab.error_order,
+            state=StageState(slope=k[-1] if fsal else None),
+            retry=StageState(slope=k[0]),
+            dense=(lambda theta: _combine(y, dt, _dense_weights(tab, theta), k)) if tab.dense is not None else None,
+            work=cost + Work(evaluations=s - 1),
+        )
+
+
+def _combine(y: Tensor, dt: float, weights: Sequence[float], k: Sequence[Tensor]) -> Tensor:
+    for w, slope in zip(weights, k, strict=False):
+        if w != 0.0:
+            y = torch.add(y, slope, alpha=dt * w)
+    return y
+
+
+def _dense_weights(tab: Tableau, theta: float) -> Row:
+    return tuple(sum(c * theta ** (m + 1) for m, c in enumerate(row)) for row in tab.dense or ())

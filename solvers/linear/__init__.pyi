@@ -1,0 +1,4 @@
+from .kernels import sddmm as sddmm
+from .kernels import spmm as spmm
+from .pattern import Pattern as Pattern
+from .sparse import SparseOperator as SparseOperator

@@ -1,0 +1,191 @@
+"""The two kernels under every graph operator, and their derivatives.
+
+`spmm`:  y_i = sum over entries k in row i of values_k x_{cols_k}          (sparse matrix times dense)
+`sddmm`: s_k = <g_{rows_k}, x_{cols_k}> = sum over channels conj(g) x      (what the values' gradient needs)
+
+Each is the other's derivative, so both are differentiable any number of times. The product dispatches on dtype and device:
+float32, bfloat16 and float16 on a CPU go through `embedding_bag` (a weighted bag is a CSR row), float64 through the CSR
+reduction kernel of torch.sparse, CUDA through torch.sparse CSR, and everything else through `index_add`.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .pattern import Pattern
+
+_BAG_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+_HAS_FAST_BAG = platform.machine().lower() in ("x86_64", "amd64")  # the vectorised kernel exists on x86 only
+_CHUNK_ENTRIES = 1 << 21  # entries x channels gathered at a time: 8 MiB in float32, inside a last-level cache
+
+
+def spmm(pattern: Pattern, values: Tensor, x: Tensor, stored: Tensor | None = None) -> Tensor:
+    """Sparse times dense, `[..., cols, c] -> [..., rows, c]` (or `[cols] -> [rows]`).
+
+    Args:
+        pattern: where the entries are.
+        values: the entries, `[entries]`, in the pattern's order.
+        x: the dense factor.
+        stored: `values` in row-compressed order, if the caller keeps it.
+    """
+    if x.dim() == 1:
+        return spmm(pattern, values, x.unsqueeze(1), stored).squeeze(1)
+    if x.dim() > 2:  # leading axes become columns: one pass over the pattern
+        flat = x.movedim(-2, 0)
+        out = spmm(pattern, values, flat.reshape(flat.shape[0], -1), stored)
+        return out.reshape(pattern.num_rows, *flat.shape[1:]).movedim(0, -2)
+    if torch.is_grad_enabled() and (values.requires_grad or x.requires_grad):
+        return _Spmm.apply(pattern, stored, values, x)  # type: ignore[return-value]
+    if _in_forward_mode(values, x):
+        return _Spmm.apply(pattern, stored, values, x)  # type: ignore[return-value]
+    return _product(pattern, values, x, stored)
+
+
+def sddmm(pattern: Pattern, g: Tensor, x: Tensor) -> Tensor:
+    """`s_k = sum_c conj(g[rows_k, c]) x[cols_k, c]`, `[entries]`, in the pattern's order."""
+    if (torch.is_grad_enabled() and (g.requires_grad or x.requires_grad)) or _in_forward_mode(g, x):
+        return _Sddmm.apply(pattern, g, x)  # type: ignore[return-value]
+    return _sampled(pattern, g, x)
+
+
+class _Spmm(torch.autograd.Function):
+    @staticmethod
+    def forward(pattern: Pattern, stored: Tensor | None, values: Tensor, x: Tensor) -> Tensor:
+        return _product(pattern, values, x, stored)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        ctx.pattern, _, values, x = inputs
+        ctx.save_for_backward(values, x)
+        ctx.save_for_forward(values, x)
+
+    @staticmethod
+    def backward(ctx, g: Tensor):
+        values, x = ctx.saved_tensors
+        pattern = ctx.pattern
+        to_values = to_x = None
+        if ctx.needs_input_grad[2]:
+            to_values = _conj(sddmm(pattern, g, x))
+        if ctx.needs_input_grad[3]:
+            to_x = spmm(pattern.transposed, _conj(values), g)
+        return None, None, to_values, to_x
+
+    @staticmethod
+    def jvp(ctx, _p, _s, values_dot: Tensor | None, x_dot: Tensor | None) -> Tensor:
+        values, x = ctx.saved_tensors
+        out = None
+        if x_dot is not None:
+            out = spmm(ctx.pattern, values, x_dot)
+        if values_dot is not None:
+            part = spmm(ctx.pattern, values_dot, x)
+            out = part if out is None else out + part
+        return out  # type: ignore[return-value]
+
+
+class _Sddmm(torch.autograd.Function):
+    @staticmethod
+    def forward(pattern: Pattern, g: Tensor, x: Tensor) -> Tensor:
+        return _sampled(pattern, g, x)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        ctx.pattern, g, x = inputs
+        ctx.save_for_backward(g, x)
+        ctx.save_for_forward(g, x)
+
+    @staticmethod
+    def backward(ctx, s: Tensor):
+        g, x = ctx.saved_tensors
+        pattern = ctx.pattern
+        to_g = spmm(pattern, _conj(s), x) if ctx.needs_input_grad[1] else None
+        to_x = spmm(pattern.transposed, s, g) if ctx.needs_input_grad[2] else None
+        return None, to_g, to_x
+
+    @staticmethod
+    def jvp(ctx, _p, g_dot: Tensor | None, x_dot: Tensor | None) -> Tensor:
+        g, x = ctx.saved_tensors
+        out = None
+        if g_dot is not None:
+            out = sddmm(ctx.pattern, g_dot, x)
+        if x_dot is not None:
+            part = sddmm(ctx.pattern, g, x_dot)
+            out = part if out is None else out + part
+        return out  # type: ignore[return-value]
+
+
+def in_row_order(pattern: Pattern, values: Tensor) -> Tensor:
+    """The entries' values in row-compressed order."""
+    order = pattern.by_row.order
+    return values if order is None else values.index_select(0, order)
+
+
+def _product(pattern: Pattern, values: Tensor, x: Tensor, stored: Tensor | None) -> Tensor:
+    if len(pattern) == 0 or x.shape[-1] == 0 or pattern.num_rows == 0:
+        return x.new_zeros(pattern.num_rows, x.shape[-1])
+    stored = in_row_order(pattern, values) if stored is None else stored
+    if stored.dtype != x.dtype:
+        dtype = torch.promote_types(stored.dtype, x.dtype)
+        stored, x = stored.to(dtype), x.to(dtype)
+    return _kernel_for(x)(pattern, stored, x)
+
+
+def _kernel_for(x: Tensor) -> Callable[[Pattern, Tensor, Tensor], Tensor]:
+    if x.device.type == "cpu" and x.dtype in _BAG_DTYPES and _HAS_FAST_BAG:
+        return _bag
+    if x.device.type in ("cpu", "cuda") and x.dtype in (torch.float32, torch.float64):
+        return _csr
+    return _scatter
+
+
+def _bag(pattern: Pattern, stored: Tensor, x: Tensor) -> Tensor:
+    c = pattern.by_row
+    return F.embedding_bag(
+        c.columns, x.contiguous(), c.pointers, mode="sum", per_sample_weights=stored, include_last_offset=True
+    )
+
+
+def _csr(pattern: Pattern, stored: Tensor, x: Tensor) -> Tensor:
+    c = pattern.by_row
+    matrix = torch.sparse_csr_tensor(
+        c.pointers, c.columns, stored, (pattern.num_rows, pattern.num_cols), check_invariants=False
+    )
+    if x.device.type == "cpu":
+        return torch.sparse.mm(matrix, x.contiguous(), "sum")
+    return matrix @ x
+
+
+def _scatter(pattern: Pattern, stored: Tensor, x: Tensor) -> Tensor:
+    c = pattern.by_row
+    out = x.new_zeros(pattern.num_rows, x.shape[1])
+    step = max(1, _CHUNK_ENTRIES // max(1, x.shape[1]))
+    for start in range(0, len(pattern), step):
+        part = slice(start, start + step)
+        out.index_add_(0, c.rows[part], stored[part, None] * x.index_select(0, c.columns[part]))
+    return out
+
+
+def _sampled(pattern: Pattern, g: Tensor, x: Tensor) -> Tensor:
+    """Chunked gathers: no `entries x channels` temporary."""
+    dtype = torch.promote_types(g.dtype, x.dtype)
+    out = torch.empty(len(pattern), dtype=dtype, device=x.device)
+    step = max(1, _CHUNK_ENTRIES // max(1, x.shape[1]))
+    for start in range(0, len(pattern), step):
+        part = slice(start, start + step)
+        left, right = g.index_select(0, pattern.rows[part]), x.index_select(0, pattern.cols[part])
+        out[part] = torch.linalg.vecdot(left.to(dtype), right.to(dtype), dim=1)
+    return out
+
+
+def _conj(x: Tensor) -> Tensor:
+    return x.conj().resolve_conj() if x.is_complex() else x
+
+
+def _in_forward_mode(*args: Tensor) -> bool:
+    return torch.autograd.forward_ad._current_level >= 0 and any(
+        torch.autograd.forward_ad.unpack_dual(a).tangent is not None for a in args
+    )

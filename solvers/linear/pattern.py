@@ -1,0 +1,60 @@
+"""Where the entries of a sparse matrix are: sorted and transposed once, shared by every operator on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Compressed:
+    """Row-compressed order of a pattern: entry `order[k]` of the pattern is the k-th stored one."""
+
+    pointers: Tensor  # [rows + 1]
+    columns: Tensor  # [entries]
+    rows: Tensor  # [entries]
+    order: Tensor | None  # [entries], None if the entries come sorted already
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """The positions `(rows[k], cols[k])` of the entries of a sparse matrix, in the user's order; repeats add up.
+
+    Args:
+        rows, cols: `[entries]`, int64.
+        num_rows, num_cols: size of the matrix.
+    """
+
+    rows: Tensor
+    cols: Tensor
+    num_rows: int
+    num_cols: int
+
+    @cached_property
+    def by_row(self) -> Compressed:
+        """Sorted by row, then column (CSR)."""
+        return _compress(self.rows, self.cols, self.num_rows, self.num_cols)
+
+    @cached_property
+    def transposed(self) -> Pattern:
+        """The pattern of the transpose; its entries are in the same order as here."""
+        twin = Pattern(self.cols, self.rows, self.num_cols, self.num_rows)
+        twin.__dict__["transposed"] = self
+        return twin
+
+    def __len__(self) -> int:
+        return self.rows.numel()
+
+
+def _compress(rows: Tensor, cols: Tensor, num_rows: int, num_cols: int) -> Compressed:
+    key = rows * max(num_cols, 1) + cols
+    order: Tensor | None = None
+    if key.numel() > 1 and not bool((key[1:] >= key[:-1]).all()):
+        order = torch.argsort(key, stable=True)
+        rows, cols = rows[order], cols[order]
+    pointers = torch.zeros(num_rows + 1, dtype=torch.int64, device=rows.device)
+    torch.cumsum(torch.bincount(rows, minlength=num_rows), 0, out=pointers[1:])
+    return Compressed(pointers, cols.contiguous(), rows.contiguous(), order)

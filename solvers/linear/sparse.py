@@ -1,0 +1,109 @@
+"""A sparse matrix as a linear operator, on the kernel layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from ..operator import LinearOperator
+from .kernels import in_row_order, spmm
+from .pattern import Pattern
+
+
+@dataclass(frozen=True, eq=False)
+class SparseOperator(LinearOperator):
+    """`y_i = sum over entries k in row i of values_k x_{cols_k}`; gradients flow to `values` and to `x`.
+
+    Args:
+        pattern: where the entries are (sorted and transposed once, shared).
+        values: the entries, `[entries]`, in the pattern's order.
+        symmetric, semidefinite, metzler: what the caller guarantees of the matrix.
+        interval: real parts of all eigenvalues lie in it, if the caller knows a better one than Gershgorin's.
+    """
+
+    pattern: Pattern
+    values: Tensor
+    symmetric: bool = False
+    semidefinite: bool = False
+    metzler: bool = False
+    interval: tuple[float, float] | None = None
+
+    @staticmethod
+    def from_edges(
+        edge_index: Tensor, values: Tensor, size: int | tuple[int, int], *, symmetric: bool = False
+    ) -> SparseOperator:
+        """The operator `y_i = sum over edges j -> i of values x_j`.
+
+        Args:
+            edge_index: `[2, edges]`, source row first (as in PyG): edge `(j, i)` is the entry in row i, column j.
+            values: `[edges]`.
+            size: number of nodes, or `(rows, columns)`.
+            symmetric: the caller's guarantee that the matrix is symmetric.
+        """
+        if edge_index.dim() != 2 or edge_index.shape[0] != 2:
+            raise ValueError(f"edge_index has shape {tuple(edge_index.shape)}; expected (2, edges)")
+        if values.shape != edge_index.shape[1:]:
+            raise ValueError(f"values has shape {tuple(values.shape)}; expected one per edge, ({edge_index.shape[1]},)")
+        rows, cols = (size, size) if isinstance(size, int) else size
+        return SparseOperator(Pattern(edge_index[1], edge_index[0], rows, cols), values, symmetric=symmetric)
+
+    @property
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
+        return self.pattern.num_rows, self.pattern.num_cols
+
+    @property
+    def dtype(self) -> torch.dtype:  # type: ignore[override]
+        return self.values.dtype
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return self.values.device
+
+    @cached_property
+    def _stored(self) -> Tensor:
+        return in_row_order(self.pattern, self.values.detach())
+
+    def matvec(self, x: Tensor) -> Tensor:
+        n = x.shape[0] if x.dim() == 1 else x.shape[-2]
+        if n != self.shape[1]:
+            raise ValueError(f"operand has {n} rows on axis -2 (shape {tuple(x.shape)}); expected {self.shape[1]}")
+        return spmm(self.pattern, self.values, x, self._stored)
+
+    @cached_property
+    def adjoint(self) -> LinearOperator:  # type: ignore[override]
+        if self.symmetric:
+            return self
+        values = self.values.conj().resolve_conj() if self.values.is_complex() else self.values
+        twin = SparseOperator(self.pattern.transposed, values, metzler=self.metzler, interval=self.interval)
+        twin.__dict__["adjoint"] = self
+        return twin
+
+    def diagonal(self) -> Tensor:
+        on = (self.pattern.rows == self.pattern.cols).nonzero().squeeze(1)
+        zero = self.values.new_zeros(min(self.shape))
+        return zero.index_add(0, self.pattern.rows[on], self.values[on])
+
+    @cached_property
+    def _gershgorin(self) -> tuple[float, float]:
+        v, p = self.values.detach(), self.pattern
+        real = v.real if v.is_complex() else v
+        off = p.rows != p.cols
+        centre = real.new_zeros(p.num_rows).index_add(0, p.rows[~off], real[~off])
+        radius = real.new_zeros(p.num_rows).index_add(0, p.rows[off], v.abs()[off])
+        lo, hi = float((centre - radius).min()), float((centre + radius).max())
+        return (max(lo, 0.0) if self.semidefinite else lo), hi
+
+    def bounds(self) -> tuple[float, float]:
+        if self.interval is not None:
+            return self.interval
+        return self._gershgorin if self.pattern.num_rows else (0.0, 0.0)
+
+    def to_scipy(self) -> sparse.csr_array:
+        p = self.pattern
+        at = (p.rows.cpu().numpy(), p.cols.cpu().numpy())
+        return sparse.coo_array((np.asarray(self.values.detach().cpu()), at), shape=self.shape).tocsr()

@@ -1,0 +1,56 @@
+"""Methods by name: `dopri5`, `crank_nicolson`, `ab4`; a name is a class's name in snake case, or one of its presets."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from functools import cache
+
+from . import integrators
+from .integrators.base import Integrator
+from .resolve import unknown
+
+
+@cache
+def _table() -> dict[str, tuple[type[Integrator], dict[str, object]]]:
+    table: dict[str, tuple[type[Integrator], dict[str, object]]] = {}
+    for export in integrators.__all__:
+        cls = getattr(integrators, export)
+        if inspect.isclass(cls) and issubclass(cls, Integrator) and not _is_abstract(cls):
+            presets = cls.presets or {_snake(export): {}}
+            table.update({name: (cls, dict(settings)) for name, settings in presets.items()})
+    return table
+
+
+def _is_abstract(cls: type[Integrator]) -> bool:
+    return inspect.isabstract(cls) or not hasattr(cls, "order")
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def available() -> list[str]:
+    """The names of all methods, sorted."""
+    return sorted(_table())
+
+
+def method_named(method: str | Integrator) -> Integrator:
+    """An integrator from its name (underscores and case do not matter); an integrator is returned as it is.
+
+    Raises:
+        UnknownName: naming the nearest methods.
+        TypeError: for a class instead of an instance, or something else altogether.
+    """
+    if isinstance(method, Integrator):
+        return method
+    if inspect.isclass(method):
+        raise TypeError(f"method={method.__name__} is a class; pass an instance, {method.__name__}()")
+    if not isinstance(method, str):
+        raise TypeError(f"method is a {type(method).__name__}; expected a name such as 'dopri5' or an Integrator")
+    plain = {name.replace("_", ""): entry for name, entry in _table().items()}
+    key = method.lower().replace("_", "").replace("-", "")
+    if key not in plain:
+        raise unknown("method", method, _table())
+    cls, settings = plain[key]
+    return cls(**settings)

@@ -1,0 +1,397 @@
+"""Linear operators and their algebra: what a solver may know of a matrix without seeing one.
+
+An operator acts on axis -2 of `[..., n, c]` (`[n]` is taken as one column): every column is multiplied by the same matrix.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+
+class LinearOperator(ABC):
+    """A linear map `y = A x` on axis -2.
+
+    Attributes:
+        shape: `(rows, columns)`.
+        symmetric: A equals its conjugate transpose.
+        semidefinite: symmetric with no negative eigenvalue.
+        metzler: no negative entry off the diagonal (exp(tA) then keeps signs).
+        columnwise: the same matrix acts on every column; False if columns are mixed (a Jacobian over channels).
+    """
+
+    shape: tuple[int, int]
+    dtype: torch.dtype
+    device: torch.device
+    symmetric: bool = False
+    semidefinite: bool = False
+    metzler: bool = False
+    columnwise: bool = True
+
+    @abstractmethod
+    def matvec(self, x: Tensor) -> Tensor:
+        """`A x` for `x` of shape `[..., columns, c]` or `[columns]`."""
+
+    @property
+    @abstractmethod
+    def adjoint(self) -> LinearOperator:
+        """The conjugate transpose."""
+
+    def diagonal(self) -> Tensor | None:
+        """The diagonal, `[n]`, or None where it is not known cheaply."""
+        return None
+
+    def bounds(self) -> tuple[float, float]:
+        """An interval that contains the real part of every eigenvalue; infinite ends where nothing is known."""
+        return (0.0 if self.semidefinite else -np.inf), np.inf
+
+    def to_dense(self) -> Tensor:
+        """The matrix, `[rows, columns]`."""
+        return self.matvec(torch.eye(self.shape[1], dtype=self.dtype, device=self.device))
+
+    def to_scipy(self) -> sparse.csr_array:
+        """The matrix as a scipy CSR array (on the CPU)."""
+        return sparse.csr_array(self.to_dense().detach().cpu().numpy())
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.matvec(x)
+
+    def __matmul__(self, other: Tensor | LinearOperator) -> Tensor | LinearOperator:
+        return self.matvec(other) if isinstance(other, Tensor) else Product(self, _same_inner(self, other))
+
+    def __add__(self, other: LinearOperator) -> LinearOperator:
+        return Sum(self, _same_shape(self, other))
+
+    def __sub__(self, other: LinearOperator) -> LinearOperator:
+        return Sum(self, Scaled(_same_shape(self, other), -1.0))
+
+    def __mul__(self, scale: float | Tensor) -> LinearOperator:
+        return Scaled(self, scale)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> LinearOperator:
+        return Scaled(self, -1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Identity(LinearOperator):
+    """`A x = x`."""
+
+    size: int
+    dtype: torch.dtype = torch.float64
+    device: torch.device = torch.device("cpu")
+    symmetric = semidefinite = metzler = True
+
+    @property
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
+        return self.size, self.size
+
+    def matvec(self, x: Tensor) -> Tensor:
+        return x
+
+    @property
+    def adjoint(self) -> LinearOperator:
+        return self
+
+    def diagonal(self) -> Tensor:
+        return torch.ones(self.size, dtype=self.dtype, device=self.device)
+
+    def bounds(self) -> tuple[float, float]:
+        return 1.0, 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Diagonal(LinearOperator):
+    """`A x = d * x`, row by row; `d` of shape `[n]`."""
+
+    values: Tensor
+    metzler = True
+
+    @property
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
+        return len(self.values), len(self.values)
+
+    @property
+    def dtype(self) -> torch.dtype:  # type: ignore[override]
+        return self.values.dtype
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return self.values.device
+
+    @property
+    def symmetric(self) -> bool:  # type: ignore[override]
+        return not self.values.is_complex()
+
+    @cached_property
+    def semidefinite(self) -> bool:  # type: ignore[override]
+        return self.symmetric and bool((self.values >= 0).all())
+
+    def matvec(self, x: Tensor) -> Tensor:
+        return self.values * x if x.dim() == 1 else self.values.unsqueeze(-1) * x
+
+    @property
+    def adjoint(self) -> LinearOperator:
+        return Diagonal(self.values.conj()) if self.values.is_complex() else self
+
+    def diagonal(self) -> Tensor:
+        return self.values
+
+    def bounds(self) -> tuple[float, float]:
+        real = self.values.detach().real if self.values.is_complex() else self.values.detach()
+        return float(real.min()), float(real.max())
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(LinearOperator):
+    """A matrix that is stored, `[rows, columns]`: for small systems and for tests."""
+
+    matrix: Tensor
+    symmetric: bool = False
+    semidefinite: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
+        return self.matrix.shape[0], self.matrix.shape[1]
+
+    @property
+    def dtype(self) -> torch.dtype:  # type: ignore[override]
+        return self.matrix.dtype
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return self.matrix.device
+
+    def matvec(self, x: Tensor) -> Tensor:
+        return self.matrix @ x
+
+    @property
+    def adjoint(self) -> LinearOperator:
+        return self if self.symmetric else Dense(self.matrix.mH)
+
+    def diagonal(self) -> Tensor:
+        return self.matrix.diagonal()
+
+    def bounds(self) -> tuple[float, float]:
+        m = self.matrix.detach()
+        m = (m + m.mH) / 2  # numerical range: contains the real part of every eigenvalue
+        e = torch.linalg.eigvalsh(m)
+        return float(e[0]), float(e[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled(LinearOperator):
+    """`c A`; `c` a number or a scalar tensor (which may need a gradient)."""
+
+    operator: LinearOperator
+    scale: float | Tensor
+
+    @property
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
+        return self.operator.shape
+
+    @property
+    def dtype(self) -> torch.dtype:  # type: ignore[override]
+        return self.operator.dtype
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return self.operator.device
+
+    @property
+    def symmetric(self) -> bool:  # type: ignore[override]
+        return self.operator.symmetric and not isinstance(_number(self.scale), complex)
+
+    @property
+    def semidefinite(self) -> bool:  # type: ignore[override]
+        return self.symmetric and self.operator.semidefinite and _number(self.scale).real >= 0
+
+    @property
+    def metzler(self) -> bool:  # type: ignore[override]
+        return self.operator.metzler and not isinstance(c := _number(self.scale), complex) and c >= 0
+
+    @property
+    def columnwise(self) -> bool:  # type: ignore[override]
+        return self.operator.columnwise
+
+    def matvec(self, x: Tensor) -> Tensor:
+        return self.scale * self.operator.matvec(x)
+
+    @property
+    def adjoint(self) -> LinearOperator:
+        c = self.scale
+        c = c.conj() if isinstance(c, Tensor) and c.is_complex() else c
+        return Scaled(self.operator.adjoint, c.conjugate() if isinstance(c, complex) else c)
+
+    def diagonal(self) -> Tensor | None:
+        d = self.operator.diagonal()
+        return None if d is None else self.scale * d
+
+    def bounds(self) -> tuple[float, float]:
+        c = _number(self.scale)
+        if isinstance(c, complex):
+            return -np.inf, np.inf
+        if c == 0:
+            return 0.0, 0.0
+        lo, hi = (c * b for b in self.operator.bounds())
+        return min(lo, hi), max(lo, hi)
+
+
+@dataclass(frozen=True, eq=False)
+class Sum(LinearOperator):
+    """`A + B`."""
+
+    left: LinearOperator
+    right: LinearOperator
+
+    @property
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
+        return self.left.shape
+
+    @property
+    def dtype(self) -> torch.dtype:  # type: ignore[override]
+        return torch.promote_types(self.left.dtype, self.right.dtype)
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return self.left.device
+
+    @property
+    def symmetric(self) -> bool:  # type: ignore[override]
+        return self.left.symmetric and self.right.symmetric
+
+    @property
+    def semidefinite(self) -> bool:  # type: ignore[override]
+        return self.left.semidefinite and self.right.semidefinite
+
+    @property
+    def metzler(self) -> bool:  # type: ignore[override]
+        return self.left.metzler and self.right.metzler
+
+    @property
+    def columnwise(self) -> bool:  # type: ignore[override]
+        return self.left.columnwise and self.right.columnwise
+
+    def matvec(self, x: Tensor) -> Tensor:
+        return self.left.matvec(x) + self.right.matvec(x)
+
+    @property
+    def adjoint(self) -> LinearOperator:
+        return Sum(self.left.adjoint, self.right.adjoint)
+
+    def diagonal(self) -> Tensor | None:
+        a, b = self.left.diagonal(), self.right.diagonal()
+        return None if a is None or b is None else a + b
+
+    def bounds(self) -> tuple[float, float]:
+        if not self.symmetric:  # real parts of eigenvalues do not add up for non-normal operators
+            return super().bounds()
+        (a, b), (c, d) = self.left.bounds(), self.right.bounds()
+        return a + c, b + d
+
+
+@dataclass(frozen=True, eq=False)
+class Product(LinearOperator):
+    """`A B` (B acts first)."""
+
+    left: LinearOperator
+    right: LinearOperator
+
+    @property
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
+        return self.left.shape[0], self.right.shape[1]
+
+    @property
+    def dtype(self) -> torch.dtype:  # type: ignore[override]
+        return torch.promote_types(self.left.dtype, self.right.dtype)
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return self.left.device
+
+    @property
+    def columnwise(self) -> bool:  # type: ignore[override]
+        return self.left.columnwise and self.right.columnwise
+
+    def matvec(self, x: Tensor) -> Tensor:
+        return self.left.matvec(self.right.matvec(x))
+
+    @property
+    def adjoint(self) -> LinearOperator:
+        return Product(self.right.adjoint, self.left.adjoint)
+
+
+@dataclass(frozen=True, eq=False)
+class Shifted(LinearOperator):
+    """`a I + b A`: the matrix of an implicit step (`a = 1, b = -dt`)."""
+
+    operator: LinearOperator
+    a: float
+    b: float
+
+    @property
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
+        return self.operator.shape
+
+    @property
+    def dtype(self) -> torch.dtype:  # type: ignore[override]
+        return self.operator.dtype
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return self.operator.device
+
+    @property
+    def symmetric(self) -> bool:  # type: ignore[override]
+        return self.operator.symmetric
+
+    @property
+    def semidefinite(self) -> bool:  # type: ignore[override]
+        return self.symmetric and self.bounds()[0] >= 0
+
+    @property
+    def columnwise(self) -> bool:  # type: ignore[override]
+        return self.operator.columnwise
+
+    def matvec(self, x: Tensor) -> Tensor:
+        y = self.operator.matvec(x)
+        return torch.add(x if self.a == 1 else self.a * x, y, alpha=self.b)
+
+    @property
+    def adjoint(self) -> LinearOperator:
+        return self if self.symmetric else Shifted(self.operator.adjoint, self.a, self.b)
+
+    def diagonal(self) -> Tensor | None:
+        d = self.operator.diagonal()
+        return None if d is None else self.a + self.b * d
+
+    def bounds(self) -> tuple[float, float]:
+        if self.b == 0:
+            return self.a, self.a
+        lo, hi = (self.a + self.b * e for e in self.operator.bounds())
+        return min(lo, hi), max(lo, hi)
+
+
+def _number(c: float | Tensor) -> float | complex:
+    return c.detach().item() if isinstance(c, Tensor) else c
+
+
+def _same_shape(a: LinearOperator, b: LinearOperator) -> LinearOperator:
+    if a.shape != b.shape:
+        raise ValueError(f"operators of shapes {a.shape} and {b.shape} cannot be added; both must have one shape")
+    return b
+
+
+def _same_inner(a: LinearOperator, b: LinearOperator) -> LinearOperator:
+    if a.shape[1] != b.shape[0]:
+        raise ValueError(
+            f"operators of shapes {a.shape} and {b.shape} cannot be multiplied: {a.shape[1]} != {b.shape[0]}"
+        )
+    return b

@@ -1,0 +1,83 @@
+"""What a solve returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What a solve cost: accepted and rejected steps, field evaluations, operator products, linear iterations."""
+
+    steps: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    evaluations: int = 0
+    products: int = 0
+    linear_iterations: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """The solution over one accepted step: `evaluate(t)` for `t` between `start` and `end`."""
+
+    start: float
+    end: float
+    evaluate: Callable[[float], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The result of `solve`.
+
+    Attributes:
+        t: times of the saved states, `[times]`, float64.
+        y: saved states, `[times, *state]`.
+        stats: what it cost.
+        status: "ok", "event", or the reason of a failure.
+        message: the status in words, with the method that ran and why it was chosen.
+        t_event, y_event: where a terminal event stopped the solve.
+    """
+
+    t: Tensor
+    y: Tensor
+    stats: Stats
+    status: str
+    message: str = ""
+    method: str = ""
+    segments: Sequence[Segment] = field(default=(), repr=False)
+    t_event: Tensor | None = None
+    y_event: Tensor | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.status in ("ok", "event")
+
+    def __call__(self, t: float | Tensor) -> Tensor:
+        """The solution at any time of the interval, by the method's own interpolant; needs `save="dense"`.
+
+        Args:
+            t: a time, or `[k]` times.
+
+        Returns:
+            `[*state]`, or `[k, *state]`.
+        """
+        if not self.segments:
+            raise ValueError('sol(t) needs the interpolants of all steps: solve(..., save="dense")')
+        if isinstance(t, Tensor) and t.dim() > 0:
+            return torch.stack([self(float(v)) for v in t])
+        at = float(t)
+        forward = self.segments[-1].end >= self.segments[0].start
+        first, last = self.segments[0].start, self.segments[-1].end
+        if not min(first, last) <= at <= max(first, last):
+            raise ValueError(f"t = {at} lies outside the solved interval [{first}, {last}]")
+        lo, hi = 0, len(self.segments) - 1
+        while lo < hi:
+            mid = (lo + hi) // 2
+            beyond = at > self.segments[mid].end if forward else at < self.segments[mid].end
+            lo, hi = (mid + 1, hi) if beyond else (lo, mid)
+        return self.segments[lo].evaluate(at)

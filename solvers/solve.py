@@ -1,0 +1,205 @@
+"""The front door: names, defaults, checks, and the way gradients are computed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from .adjoint import solve_by_adjoint
+from .controllers import PID, Controller, Fixed
+from .events import Event
+from .integrators.base import Integrator
+from .lookup import method_named
+from .loop import integrate
+from .progress import TextProgress
+from .protocols import Callback, Partitioned, Problem, VectorField, linear_flow
+from .resolve import unknown
+from .solution import Solution
+from .space import Plain, Space
+from .stability import check_step
+
+_SAVES = ("times", "final", "steps", "dense")
+_GRADIENTS = ("backprop", "adjoint")
+
+
+def solve(
+    field: VectorField,
+    y0: Tensor,
+    t: Tensor | Sequence[float] | float,
+    method: str | Integrator = "dopri5",
+    *,
+    dt: float | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    controller: Controller | None = None,
+    gradient: str = "backprop",
+    params: Sequence[Tensor] | None = None,
+    save: str = "times",
+    events: Sequence[Event] = (),
+    callbacks: Sequence[Callback] = (),
+    max_steps: int = 100_000,
+    stability_check: bool = True,
+    progress: bool = False,
+    space: Space | None = None,
+) -> Solution:
+    """Solve `dy/dt = field(t, y)`, `y(t[0]) = y0`.
+
+    Args:
+        field: any callable `f(t, y)`; structure that it offers (see `protocols`) is used.
+        y0: initial state, floating or complex; nodes on axis -2 where there are nodes.
+        t: times at which the solution is wanted, strictly monotone, the first is the initial one; a number means `(0, t)`.
+        method: a name (`available()` lists them) or an `Integrator`; "auto" chooses by the structure of the field.
+        dt: fixed step size; without it the step size is controlled by the tolerances.
+        rtol, atol: tolerances of the error per step. Default rtol: 1e-6 in float64, 1e-4 in float32; atol: rtol / 1000.
+        controller: a step-size controller (default: PID() with integral gains, or Fixed(dt)).
+        gradient: "backprop" through the steps, or "adjoint" (the continuous adjoint equation, solved backwards).
+        params: tensors that need a gradient by "adjoint" and that the field does not show (a closure's).
+        save: "times", "final", "steps" (every accepted step) or "dense" (times, and `solution(t)` anywhere).
+        events: crossings that end the solve.
+        callbacks: watchers; see `Callback`.
+        max_steps: steps, accepted and rejected, after which the solve fails.
+        stability_check: refuse an explicit fixed step that cannot be stable on a linear field.
+        progress: a line on stderr.
+        space: how reductions over the state are done (default: everything is one group).
+
+    Returns:
+        The `Solution`. Gradients flow to `y0`, to what the field holds, and to `t`.
+
+    Raises:
+        ValueError, TypeError: for input that cannot be meant.
+        StabilityError: for an explicit step beyond its limit.
+        IntegrationError: if the solve fails; `.solution` is what was computed until then.
+    """
+    times = _times(t)
+    _check_state(y0)
+    integrator, why = _choose(method, field, dt)
+    _check_choice("save", save, _SAVES)
+    _check_choice("gradient", gradient, _GRADIENTS)
+    _check_structure(integrator, field)
+    rtol, atol = _tolerances(y0, rtol, atol)
+    problem = Problem(field, Plain() if space is None else space, rtol, atol)
+    control = _controller(integrator, controller, dt)
+    if stability_check and isinstance(control, Fixed):
+        check_step(problem, integrator, min(control.dt, abs(times[-1] - times[0])), y0)
+    if progress:
+        callbacks = [*callbacks, TextProgress(times[0], times[-1], sys.stderr)]
+    y0 = _carry_initial_time(problem, t, times, y0)
+    options = {"save": save, "callbacks": callbacks, "events": events, "max_steps": max_steps}
+    if gradient == "adjoint" and torch.is_grad_enabled():
+        solution = solve_by_adjoint(problem, integrator, control, y0, times, params=params, **options)
+    else:
+        solution = integrate(problem, integrator, control, y0, times, **options)
+    solution = _carry_times(problem, t, solution)
+    return replace(solution, message=f"{solution.message}{why}")
+
+
+def _times(t: Tensor | Sequence[float] | float) -> list[float]:
+    if isinstance(t, Tensor):
+        values = [float(v) for v in t.detach().double().reshape(-1).tolist()]
+        values = [0.0, values[0]] if t.dim() == 0 else values
+    elif isinstance(t, int | float):
+        values = [0.0, float(t)]
+    else:
+        values = [float(v) for v in t]
+    if len(values) < 2:
+        raise ValueError(f"t has {len(values)} entries; expected the initial time and at least one more, or a number")
+    for i, (a, b) in enumerate(zip(values, values[1:], strict=False), 1):
+        if not abs(b - a) < float("inf"):
+            raise ValueError(f"t[{i}] = {b} after {a}: times must be finite")
+        if a == b or (b > a) != (values[1] > values[0]):
+            raise ValueError(f"t goes {a} -> {b} at index {i}; times must strictly increase or strictly decrease")
+    return values
+
+
+def _check_state(y0: Tensor) -> None:
+    if not isinstance(y0, Tensor):
+        raise TypeError(f"y0 is a {type(y0).__name__}; expected a torch.Tensor")
+    if not (y0.is_floating_point() or y0.is_complex()):
+        raise ValueError(
+            f"y0 is {str(y0.dtype).removeprefix('torch.')}; expected a floating type: y0.double() or y0.float()"
+        )
+    bad = (~torch.isfinite(y0.detach())).nonzero()
+    if len(bad):
+        first = tuple(int(i) for i in bad[0])
+        where = f"node {first[-2]}, feature {first[-1]}" if len(first) >= 2 else f"index {first[0] if first else 0}"
+        raise ValueError(f"y0 has {len(bad)} non-finite values, the first at {where}; clean the data before solving")
+
+
+def _choose(method: str | Integrator, field: VectorField, dt: float | None) -> tuple[Integrator, str]:
+    if method != "auto":
+        return method_named(method), ""
+    if linear_flow(field) is not None:
+        return method_named("trbdf2"), "; chosen because the field is linear: an implicit step is one linear solve"
+    if isinstance(field, Partitioned) and dt is not None:
+        return method_named("leapfrog"), "; chosen because the field has positions and momenta and dt is given"
+    return method_named("dopri5"), "; chosen because nothing is known of the field's structure"
+
+
+def _check_choice(what: str, got: str, known: Sequence[str]) -> None:
+    if got in ("checkpoint", "reversible") and what == "gradient":
+        raise ValueError(f"gradient={got!r} is not available yet; use one of {', '.join(known)}")
+    if got not in known:
+        raise unknown(what, got, known)
+
+
+def _check_structure(method: Integrator, field: VectorField) -> None:
+    if not callable(field):
+        raise TypeError(f"field is a {type(field).__name__}; expected a callable f(t, y)")
+    if method.needs == "partitioned" and not isinstance(field, Partitioned):
+        raise TypeError(
+            f"{method.name} needs a field with velocity(t, p), force(t, q) and damping, and a state stack((q, p)); "
+            f"{type(field).__name__} has none. Offer them, or take a method for any field such as dopri5."
+        )
+    if method.needs == "linear" and linear_flow(field) is None:
+        raise TypeError(f"{method.name} needs a LinearFlow(operator, source); {type(field).__name__} is not one")
+
+
+def _tolerances(y0: Tensor, rtol: float | None, atol: float | None) -> tuple[float, float]:
+    eps = torch.finfo(y0.dtype).eps
+    if rtol is not None and rtol < 10 * eps and (rtol < 0 or rtol > 0):
+        name = str(y0.dtype).removeprefix("torch.")
+        raise ValueError(
+            f"rtol = {rtol:g} is below what {name} can show (about {10 * eps:.1e} = 10 eps). Use rtol >= {10 * eps:.1e}"
+            + ("" if y0.dtype in (torch.float64, torch.complex128) else " or y0.double().")
+        )
+    if (rtol == 0 and not atol) or (atol is not None and atol < 0):
+        raise ValueError(f"rtol = {rtol}, atol = {atol}: tolerances must not be negative and not both zero")
+    default = 1e-6 if y0.dtype in (torch.float64, torch.complex128) else 1e-4
+    rtol = default if rtol is None else rtol
+    return rtol, rtol / 1000 if atol is None else atol
+
+
+def _controller(method: Integrator, controller: Controller | None, dt: float | None) -> Controller:
+    if controller is not None and dt is not None:
+        raise ValueError("give dt= (fixed steps) or controller=, not both")
+    if dt is not None:
+        return Fixed(float(dt))
+    if controller is None:
+        controller = PID()
+    if controller.adaptive and not method.adaptive:
+        raise ValueError(f"{method.name} has no error estimate, so its step size cannot be controlled: give dt=")
+    return controller
+
+
+def _carry_initial_time(problem: Problem, t: object, times: list[float], y0: Tensor) -> Tensor:
+    """The dependence of the solution on a differentiable initial time."""
+    if not (isinstance(t, Tensor) and t.requires_grad and t.dim()):
+        return y0
+    shift = (t[0] - t[0].detach()).to(y0.dtype)
+    return (
+        y0 - problem.f(times[0], y0).detach() * shift if not y0.requires_grad else y0 - problem.f(times[0], y0) * shift
+    )
+
+
+def _carry_times(problem: Problem, t: object, solution: Solution) -> Solution:
+    """The dependence of the saved states on differentiable output times: `y_i += f(t_i, y_i) (t_i - detach(t_i))`."""
+    if not (isinstance(t, Tensor) and t.requires_grad and t.dim()) or len(solution.y) != len(t):
+        return solution
+    rows = [
+        y + problem.f(float(s.detach()), y) * (s - s.detach()).to(y.dtype) for s, y in zip(t, solution.y, strict=True)
+    ]
+    return replace(solution, y=torch.stack(rows))

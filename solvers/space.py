@@ -1,0 +1,118 @@
+"""How a reduction over a state is done: over everything, or graph by graph.
+
+A state has its nodes on axis -2 (`[nodes, channels]`, `[2, nodes, channels]`). Solvers, monitors and training reduce over
+it through a `Space` only, so that the same code runs on one graph, on a batch of graphs and on a partitioned graph.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+class Space(ABC):
+    """Reductions over a state; every result has one entry per group (graph)."""
+
+    groups: int
+
+    @abstractmethod
+    def total(self, x: Tensor) -> Tensor:
+        """Sum of all entries, `[groups]`."""
+
+    @abstractmethod
+    def max(self, x: Tensor) -> Tensor:
+        """Largest entry, `[groups]`."""
+
+    @abstractmethod
+    def size(self, x: Tensor) -> Tensor | int:
+        """Number of entries, an int or `[groups]`."""
+
+    @abstractmethod
+    def spread(self, c: Tensor, like: Tensor) -> Tensor:
+        """One number per group, `[groups]`, made broadcastable to `like`."""
+
+    def dot(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """`k` inner products in one reduction, `[k, groups]`; the left factor is conjugated."""
+        return torch.stack([self.total(_conj(a) * b) for a, b in pairs])
+
+    def norm(self, x: Tensor) -> Tensor:
+        """Euclidean norm, `[groups]`."""
+        return self.dot([(x, x)])[0].abs().sqrt()
+
+    def rms(self, x: Tensor) -> Tensor:
+        """Root mean square, `[groups]`: the norm in which errors are compared with tolerances."""
+        return self.norm(x) / _root(self.size(x))
+
+
+@dataclass(frozen=True)
+class Plain(Space):
+    """Everything is one group."""
+
+    groups = 1
+
+    def total(self, x: Tensor) -> Tensor:
+        return x.sum().reshape(1)
+
+    def max(self, x: Tensor) -> Tensor:
+        return x.max().reshape(1)
+
+    def size(self, x: Tensor) -> int:
+        return x.numel()
+
+    def spread(self, c: Tensor, like: Tensor) -> Tensor:
+        return c.reshape(())
+
+    def dot(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        return torch.stack([torch.vdot(a.reshape(-1), b.reshape(-1)) for a, b in pairs]).unsqueeze(1)
+
+
+@dataclass(frozen=True, eq=False)
+class PerGraph(Space):
+    """One group per graph of a block-diagonal batch.
+
+    Args:
+        batch: graph of every node, `[nodes]`, values 0 .. groups-1.
+        dim: node axis of the state.
+    """
+
+    batch: Tensor
+    dim: int = -2
+
+    def __post_init__(self) -> None:
+        count = int(self.batch.max()) + 1 if self.batch.numel() else 0
+        object.__setattr__(self, "groups", count)
+        object.__setattr__(self, "nodes", torch.bincount(self.batch, minlength=count))
+
+    def _per_node(self, x: Tensor) -> Tensor:
+        """`[nodes, everything else]`."""
+        if x.dim() == 1:
+            return x.unsqueeze(1)
+        return x.movedim(self.dim, 0).reshape(self.batch.numel(), -1)
+
+    def total(self, x: Tensor) -> Tensor:
+        rows = self._per_node(x).sum(1)
+        return rows.new_zeros(self.groups).index_add(0, self.batch, rows)
+
+    def max(self, x: Tensor) -> Tensor:
+        rows = self._per_node(x).amax(1)
+        return rows.new_full((self.groups,), -torch.inf).scatter_reduce(0, self.batch, rows, "amax")
+
+    def size(self, x: Tensor) -> Tensor:
+        return self.nodes * (x.numel() // max(1, self.batch.numel()))  # type: ignore[attr-defined]
+
+    def spread(self, c: Tensor, like: Tensor) -> Tensor:
+        shape = [1] * like.dim()
+        shape[self.dim if like.dim() > 1 else 0] = self.batch.numel()
+        return c[self.batch].reshape(shape)
+
+
+def _conj(x: Tensor) -> Tensor:
+    return x.conj() if x.is_complex() else x
+
+
+def _root(n: Tensor | int) -> Tensor | float:
+    return n.clamp(min=1).sqrt() if isinstance(n, Tensor) else max(n, 1) ** 0.5
