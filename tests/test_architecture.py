@@ -1,4 +1,4 @@
-"""The order of imports: one arrow between two packages, layers, no cycles, nothing hidden; and files that stay small."""
+"""The order of imports: one arrow between two packages, layers, no cycles, nothing hidden; and files stay small."""
 
 import ast
 import graphlib
