@@ -1,0 +1,5 @@
+"""Differential equations as layers of neural networks."""
+
+from solvers import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

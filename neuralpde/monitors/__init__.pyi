@@ -1,0 +1,2 @@
+from .base import Monitor as Monitor
+from .base import Observable as Observable

@@ -1,0 +1,5 @@
+"""Training, evaluation, checkpoints."""
+
+from solvers import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)
