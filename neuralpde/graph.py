@@ -14,7 +14,7 @@ from torch import Tensor
 from solvers import Pattern, PerGraph, Plain, Space
 
 from .errors import GraphError
-from .graph_build import Edges, complete_edges, grid_edges, knn_edges, path_edges, ring_edges, symmetrise
+from .graph_build import Edges, complete_edges, grid_edges, knn_edges, path_edges, repeat_edges, ring_edges, symmetrise
 from .graph_cache import recall, remember
 from .graph_check import as_edge_index, check_parts, unpaired
 from .graph_convert import (
@@ -143,9 +143,7 @@ class Graph:
         if self.undirected:
             return
         missing, unequal = unpaired(self.edge_index, self.weight, self.num_nodes)
-        bad, what = (
-            (missing, "have no reverse") if bool(missing.any()) else (unequal, "weigh more or less than their reverse")
-        )
+        bad, what = (missing, "have no reverse") if bool(missing.any()) else (unequal, "weigh more or less than their reverse")
         source, target = self.edge_index[:, int(bad.nonzero()[0, 0])].tolist()
         raise GraphError(
             f"{who} needs an undirected graph: {int(bad.sum()):,} of {self.num_edges:,} edges {what} "
@@ -194,6 +192,14 @@ class Graph:
     def to_undirected(self) -> Graph:
         """Add the missing reverse edges; where both directions exist, both get the mean of their weights."""
         return self if self.undirected else self._with(symmetrise(self._parts))
+
+    def repeat(self, copies: int) -> Graph:
+        """So many copies side by side as one block-diagonal graph; `batch` numbers them.
+
+        Raises:
+            GraphError: the graph is a batch already, or `copies` is not positive.
+        """
+        return self._with(repeat_edges(self._parts, copies))
 
     def to_data(self) -> Data:
         """The graph as a PyG `Data` (`weight` as `edge_weight`, `node` as attributes)."""

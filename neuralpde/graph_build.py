@@ -91,6 +91,27 @@ def knn_edges(points: Tensor, k: int, *, chunk: int = 4_000_000) -> Edges:
     return Edges(torch.stack([keys // n, keys % n]), n, pos=points)
 
 
+def repeat_edges(edges: Edges, copies: int) -> Edges:
+    """Copies side by side: node i of copy b becomes node b N + i."""
+    _at_least("copies", copies, 1, "")
+    if edges.batch is not None:
+        raise GraphError("the graph is a batch already; expected one graph (batch=None).")
+    shift = torch.arange(copies, device=edges.edge_index.device) * edges.num_nodes
+
+    def tile(x: Tensor | None) -> Tensor | None:
+        return None if x is None else x.repeat(copies, *[1] * (x.dim() - 1))
+
+    return Edges(
+        (edges.edge_index.unsqueeze(1) + shift.view(1, -1, 1)).reshape(2, -1),
+        edges.num_nodes * copies,
+        weight=tile(edges.weight),
+        pos=tile(edges.pos),
+        batch=torch.arange(copies, device=shift.device).repeat_interleave(edges.num_nodes),
+        edge_attr=tile(edges.edge_attr),
+        node={key: x.repeat(copies, *[1] * (x.dim() - 1)) for key, x in edges.node.items()},
+    )
+
+
 def symmetrise(edges: Edges) -> Edges:
     """Add the missing reverses: w_ij and w_ji become their mean where both exist, else both the one there is.
 
