@@ -6,7 +6,7 @@ An operator acts on axis -2 of `[..., n, c]` (`[n]` is taken as one column): eve
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -86,7 +86,7 @@ class Identity(LinearOperator):
 
     size: int
     dtype: torch.dtype = torch.float64
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     symmetric = semidefinite = metzler = True
 
     @property
@@ -391,7 +391,5 @@ def _same_shape(a: LinearOperator, b: LinearOperator) -> LinearOperator:
 
 def _same_inner(a: LinearOperator, b: LinearOperator) -> LinearOperator:
     if a.shape[1] != b.shape[0]:
-        raise ValueError(
-            f"operators of shapes {a.shape} and {b.shape} cannot be multiplied: {a.shape[1]} != {b.shape[0]}"
-        )
+        raise ValueError(f"operators of shapes {a.shape} and {b.shape} cannot be multiplied: {a.shape[1]} != {b.shape[0]}")
     return b

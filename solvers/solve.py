@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -107,7 +108,7 @@ def _times(t: Tensor | Sequence[float] | float) -> list[float]:
         values = [float(v) for v in t]
     if len(values) < 2:
         raise ValueError(f"t has {len(values)} entries; expected the initial time and at least one more, or a number")
-    for i, (a, b) in enumerate(zip(values, values[1:], strict=False), 1):
+    for i, (a, b) in enumerate(pairwise(values), 1):
         if not abs(b - a) < float("inf"):
             raise ValueError(f"t[{i}] = {b} after {a}: times must be finite")
         if a == b or (b > a) != (values[1] > values[0]):
@@ -119,9 +120,7 @@ def _check_state(y0: Tensor) -> None:
     if not isinstance(y0, Tensor):
         raise TypeError(f"y0 is a {type(y0).__name__}; expected a torch.Tensor")
     if not (y0.is_floating_point() or y0.is_complex()):
-        raise ValueError(
-            f"y0 is {str(y0.dtype).removeprefix('torch.')}; expected a floating type: y0.double() or y0.float()"
-        )
+        raise ValueError(f"y0 is {str(y0.dtype).removeprefix('torch.')}; expected a floating type: y0.double() or y0.float()")
     bad = (~torch.isfinite(y0.detach())).nonzero()
     if len(bad):
         first = tuple(int(i) for i in bad[0])
@@ -160,13 +159,13 @@ def _check_structure(method: Integrator, field: VectorField) -> None:
 
 def _tolerances(y0: Tensor, rtol: float | None, atol: float | None) -> tuple[float, float]:
     eps = torch.finfo(y0.dtype).eps
-    if rtol is not None and rtol < 10 * eps and (rtol < 0 or rtol > 0):
+    if rtol is not None and 0 < rtol < 10 * eps:
         name = str(y0.dtype).removeprefix("torch.")
         raise ValueError(
             f"rtol = {rtol:g} is below what {name} can show (about {10 * eps:.1e} = 10 eps). Use rtol >= {10 * eps:.1e}"
             + ("" if y0.dtype in (torch.float64, torch.complex128) else " or y0.double().")
         )
-    if (rtol == 0 and not atol) or (atol is not None and atol < 0):
+    if (rtol == 0 and not atol) or (rtol or 0) < 0 or (atol or 0) < 0:
         raise ValueError(f"rtol = {rtol}, atol = {atol}: tolerances must not be negative and not both zero")
     default = 1e-6 if y0.dtype in (torch.float64, torch.complex128) else 1e-4
     rtol = default if rtol is None else rtol
@@ -190,16 +189,12 @@ def _carry_initial_time(problem: Problem, t: object, times: list[float], y0: Ten
     if not (isinstance(t, Tensor) and t.requires_grad and t.dim()):
         return y0
     shift = (t[0] - t[0].detach()).to(y0.dtype)
-    return (
-        y0 - problem.f(times[0], y0).detach() * shift if not y0.requires_grad else y0 - problem.f(times[0], y0) * shift
-    )
+    return y0 - problem.f(times[0], y0).detach() * shift if not y0.requires_grad else y0 - problem.f(times[0], y0) * shift
 
 
 def _carry_times(problem: Problem, t: object, solution: Solution) -> Solution:
     """The dependence of the saved states on differentiable output times: `y_i += f(t_i, y_i) (t_i - detach(t_i))`."""
     if not (isinstance(t, Tensor) and t.requires_grad and t.dim()) or len(solution.y) != len(t):
         return solution
-    rows = [
-        y + problem.f(float(s.detach()), y) * (s - s.detach()).to(y.dtype) for s, y in zip(t, solution.y, strict=True)
-    ]
+    rows = [y + problem.f(float(s.detach()), y) * (s - s.detach()).to(y.dtype) for s, y in zip(t, solution.y, strict=True)]
     return replace(solution, y=torch.stack(rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from torch import Tensor
@@ -38,7 +38,7 @@ class Step:
     state: object = None
     retry: object = None
     dense: Callable[[float], Tensor] | None = None
-    work: Work = Work()
+    work: Work = field(default_factory=Work)
     message: str = ""
 
 

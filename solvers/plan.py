@@ -1,0 +1,60 @@
+"""What is wanted of a solve, and when: states to save, callbacks to call, events to look for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from .events import Event
+from .protocols import Callback
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The outputs of one solve.
+
+    Args:
+        times: times at which the solution is wanted; the first is the initial one.
+        save: "times", "final", "steps" or "dense".
+        callbacks: watchers.
+        events: crossings that end the solve.
+        max_steps: steps after which the solve fails.
+    """
+
+    times: Sequence[float]
+    save: str = "times"
+    callbacks: Sequence[Callback] = ()
+    events: Sequence[Event] = ()
+    max_steps: int = 100_000
+
+    @property
+    def start(self) -> float:
+        return self.times[0]
+
+    @property
+    def end(self) -> float:
+        return self.times[-1]
+
+    @property
+    def direction(self) -> float:
+        return 1.0 if self.end >= self.start else -1.0
+
+    @cached_property
+    def actions(self) -> dict[float, tuple[bool, list[Callback]]]:
+        """What is wanted at each time after the first: whether to save the state, and whom to call."""
+        found: dict[float, tuple[bool, list[Callback]]] = {}
+        saves = self.save in ("times", "dense")
+        for t in (*self.times[1:], self.end):
+            found[t] = (saves, [])
+        lo, hi = sorted((self.start, self.end))
+        for c in self.callbacks:
+            for t in c.times or ():
+                if lo <= t <= hi and t != self.start:
+                    found.setdefault(t, (False, []))[1].append(c)
+        return found
+
+    @cached_property
+    def stops(self) -> list[float]:
+        """The times of `actions`, in the order of integration."""
+        return sorted(self.actions, reverse=self.direction < 0)
