@@ -23,11 +23,11 @@ from .linear.kernels import sddmm as sddmm
 from .linear.kernels import spmm as spmm
 from .linear.pattern import Pattern as Pattern
 from .linear.sparse import SparseOperator as SparseOperator
+from .linear.stored import Dense as Dense
+from .linear.stored import Diagonal as Diagonal
+from .linear.stored import Identity as Identity
 from .lookup import available as available
 from .lookup import method_named as method_named
-from .operator import Dense as Dense
-from .operator import Diagonal as Diagonal
-from .operator import Identity as Identity
 from .operator import LinearOperator as LinearOperator
 from .operator import Product as Product
 from .operator import Scaled as Scaled

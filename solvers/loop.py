@@ -189,7 +189,7 @@ class _Loop:
                 raise self._failure("nonfinite", CAUSE["nonfinite"], self._back_to_last_finite())
 
     def _is_finite(self, y: Tensor) -> bool:
-        return bool(torch.isfinite(self.problem.space.norm(y)).all())
+        return bool(torch.isfinite(self.problem.space.max(y.abs())).all())
 
     def _back_to_last_finite(self) -> Tensor:
         """Repeat the steps since the last look, one by one, to name the one that failed; returns its result."""

@@ -6,8 +6,7 @@ An operator acts on axis -2 of `[..., n, c]` (`[n]` is taken as one column): eve
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -80,118 +79,10 @@ class LinearOperator(ABC):
         return Scaled(self, -1.0)
 
 
-@dataclass(frozen=True, eq=False)
-class Identity(LinearOperator):
-    """`A x = x`."""
-
-    size: int
-    dtype: torch.dtype = torch.float64
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    symmetric = semidefinite = metzler = True
-
-    @property
-    def shape(self) -> tuple[int, int]:  # type: ignore[override]
-        return self.size, self.size
-
-    def matvec(self, x: Tensor) -> Tensor:
-        return x
-
-    @property
-    def adjoint(self) -> LinearOperator:
-        return self
-
-    def diagonal(self) -> Tensor:
-        return torch.ones(self.size, dtype=self.dtype, device=self.device)
-
-    def bounds(self) -> tuple[float, float]:
-        return 1.0, 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class Diagonal(LinearOperator):
-    """`A x = d * x`, row by row; `d` of shape `[n]`."""
-
-    values: Tensor
-    metzler = True
-
-    @property
-    def shape(self) -> tuple[int, int]:  # type: ignore[override]
-        return len(self.values), len(self.values)
-
-    @property
-    def dtype(self) -> torch.dtype:  # type: ignore[override]
-        return self.values.dtype
-
-    @property
-    def device(self) -> torch.device:  # type: ignore[override]
-        return self.values.device
-
-    @property
-    def symmetric(self) -> bool:  # type: ignore[override]
-        return not self.values.is_complex()
-
-    @cached_property
-    def semidefinite(self) -> bool:  # type: ignore[override]
-        return self.symmetric and bool((self.values >= 0).all())
-
-    def matvec(self, x: Tensor) -> Tensor:
-        return self.values * x if x.dim() == 1 else self.values.unsqueeze(-1) * x
-
-    @property
-    def adjoint(self) -> LinearOperator:
-        return Diagonal(self.values.conj()) if self.values.is_complex() else self
-
-    def diagonal(self) -> Tensor:
-        return self.values
-
-    def bounds(self) -> tuple[float, float]:
-        real = self.values.detach().real if self.values.is_complex() else self.values.detach()
-        return float(real.min()), float(real.max())
-
-
-@dataclass(frozen=True, eq=False)
-class Dense(LinearOperator):
-    """A matrix that is stored, `[rows, columns]`: for small systems and for tests."""
-
-    matrix: Tensor
-    symmetric: bool = False
-    semidefinite: bool = False
-
-    @property
-    def shape(self) -> tuple[int, int]:  # type: ignore[override]
-        return self.matrix.shape[0], self.matrix.shape[1]
-
-    @property
-    def dtype(self) -> torch.dtype:  # type: ignore[override]
-        return self.matrix.dtype
-
-    @property
-    def device(self) -> torch.device:  # type: ignore[override]
-        return self.matrix.device
-
-    def matvec(self, x: Tensor) -> Tensor:
-        return self.matrix @ x
-
-    @property
-    def adjoint(self) -> LinearOperator:
-        return self if self.symmetric else Dense(self.matrix.mH)
-
-    def diagonal(self) -> Tensor:
-        return self.matrix.diagonal()
-
-    def bounds(self) -> tuple[float, float]:
-        m = self.matrix.detach()
-        m = (m + m.mH) / 2  # numerical range: contains the real part of every eigenvalue
-        e = torch.linalg.eigvalsh(m)
-        return float(e[0]), float(e[-1])
-
-
-@dataclass(frozen=True, eq=False)
-class Scaled(LinearOperator):
-    """`c A`; `c` a number or a scalar tensor (which may need a gradient)."""
+class _Wrapping(LinearOperator):
+    """An operator made of one other, of the same shape."""
 
     operator: LinearOperator
-    scale: float | Tensor
 
     @property
     def shape(self) -> tuple[int, int]:  # type: ignore[override]
@@ -206,6 +97,41 @@ class Scaled(LinearOperator):
         return self.operator.device
 
     @property
+    def columnwise(self) -> bool:  # type: ignore[override]
+        return self.operator.columnwise
+
+
+class _Pair(LinearOperator):
+    """An operator made of two others."""
+
+    left: LinearOperator
+    right: LinearOperator
+
+    @property
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
+        return self.left.shape[0], self.right.shape[1]
+
+    @property
+    def dtype(self) -> torch.dtype:  # type: ignore[override]
+        return torch.promote_types(self.left.dtype, self.right.dtype)
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return self.left.device
+
+    @property
+    def columnwise(self) -> bool:  # type: ignore[override]
+        return self.left.columnwise and self.right.columnwise
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled(_Wrapping):
+    """`c A`; `c` a number or a scalar tensor (which may need a gradient)."""
+
+    operator: LinearOperator
+    scale: float | Tensor
+
+    @property
     def symmetric(self) -> bool:  # type: ignore[override]
         return self.operator.symmetric and not isinstance(_number(self.scale), complex)
 
@@ -216,10 +142,6 @@ class Scaled(LinearOperator):
     @property
     def metzler(self) -> bool:  # type: ignore[override]
         return self.operator.metzler and not isinstance(c := _number(self.scale), complex) and c >= 0
-
-    @property
-    def columnwise(self) -> bool:  # type: ignore[override]
-        return self.operator.columnwise
 
     def matvec(self, x: Tensor) -> Tensor:
         return self.scale * self.operator.matvec(x)
@@ -245,23 +167,11 @@ class Scaled(LinearOperator):
 
 
 @dataclass(frozen=True, eq=False)
-class Sum(LinearOperator):
+class Sum(_Pair):
     """`A + B`."""
 
     left: LinearOperator
     right: LinearOperator
-
-    @property
-    def shape(self) -> tuple[int, int]:  # type: ignore[override]
-        return self.left.shape
-
-    @property
-    def dtype(self) -> torch.dtype:  # type: ignore[override]
-        return torch.promote_types(self.left.dtype, self.right.dtype)
-
-    @property
-    def device(self) -> torch.device:  # type: ignore[override]
-        return self.left.device
 
     @property
     def symmetric(self) -> bool:  # type: ignore[override]
@@ -274,10 +184,6 @@ class Sum(LinearOperator):
     @property
     def metzler(self) -> bool:  # type: ignore[override]
         return self.left.metzler and self.right.metzler
-
-    @property
-    def columnwise(self) -> bool:  # type: ignore[override]
-        return self.left.columnwise and self.right.columnwise
 
     def matvec(self, x: Tensor) -> Tensor:
         return self.left.matvec(x) + self.right.matvec(x)
@@ -298,27 +204,11 @@ class Sum(LinearOperator):
 
 
 @dataclass(frozen=True, eq=False)
-class Product(LinearOperator):
+class Product(_Pair):
     """`A B` (B acts first)."""
 
     left: LinearOperator
     right: LinearOperator
-
-    @property
-    def shape(self) -> tuple[int, int]:  # type: ignore[override]
-        return self.left.shape[0], self.right.shape[1]
-
-    @property
-    def dtype(self) -> torch.dtype:  # type: ignore[override]
-        return torch.promote_types(self.left.dtype, self.right.dtype)
-
-    @property
-    def device(self) -> torch.device:  # type: ignore[override]
-        return self.left.device
-
-    @property
-    def columnwise(self) -> bool:  # type: ignore[override]
-        return self.left.columnwise and self.right.columnwise
 
     def matvec(self, x: Tensor) -> Tensor:
         return self.left.matvec(self.right.matvec(x))
@@ -329,24 +219,12 @@ class Product(LinearOperator):
 
 
 @dataclass(frozen=True, eq=False)
-class Shifted(LinearOperator):
+class Shifted(_Wrapping):
     """`a I + b A`: the matrix of an implicit step (`a = 1, b = -dt`)."""
 
     operator: LinearOperator
     a: float
     b: float
-
-    @property
-    def shape(self) -> tuple[int, int]:  # type: ignore[override]
-        return self.operator.shape
-
-    @property
-    def dtype(self) -> torch.dtype:  # type: ignore[override]
-        return self.operator.dtype
-
-    @property
-    def device(self) -> torch.device:  # type: ignore[override]
-        return self.operator.device
 
     @property
     def symmetric(self) -> bool:  # type: ignore[override]
@@ -355,10 +233,6 @@ class Shifted(LinearOperator):
     @property
     def semidefinite(self) -> bool:  # type: ignore[override]
         return self.symmetric and self.bounds()[0] >= 0
-
-    @property
-    def columnwise(self) -> bool:  # type: ignore[override]
-        return self.operator.columnwise
 
     def matvec(self, x: Tensor) -> Tensor:
         y = self.operator.matvec(x)
