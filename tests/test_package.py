@@ -46,17 +46,13 @@ def test_python_m_is_the_command_line():
 
 
 def test_torch_geometric_is_loaded_by_no_export():
-    everything = "; ".join(
-        f"import {package}; [getattr({package}, n) for n in dir({package})]" for package in LAZY_PACKAGES
-    )
+    everything = "; ".join(f"import {package}; [getattr({package}, n) for n in dir({package})]" for package in LAZY_PACKAGES)
     assert "torch_geometric" not in loaded_by(everything)
 
 
 def test_exports_exist_and_stay_what_they_are():
     """Each line of each stub gives its object, also once every module is loaded: `solvers.odeint` is no module then."""
-    objects = [
-        (package, name) for package in LAZY_PACKAGES for name, (at, _) in exports(package).items() if at != package
-    ]
+    objects = [(package, name) for package in LAZY_PACKAGES for name, (at, _) in exports(package).items() if at != package]
     code = f"""
 import importlib, types
 for again in (False, True):
