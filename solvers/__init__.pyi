@@ -10,6 +10,8 @@ from .errors import IntegrationError as IntegrationError
 from .errors import StabilityError as StabilityError
 from .errors import UnknownName as UnknownName
 from .events import Event as Event
+from .integrators.adams import AdamsBashforth as AdamsBashforth
+from .integrators.adams import AdamsBashforthMoulton as AdamsBashforthMoulton
 from .integrators.base import Integrator as Integrator
 from .integrators.base import Step as Step
 from .integrators.explicit import RK4 as RK4
@@ -19,6 +21,8 @@ from .integrators.explicit import Euler as Euler
 from .integrators.explicit import Heun as Heun
 from .integrators.explicit import Midpoint as Midpoint
 from .integrators.explicit import Tsit5 as Tsit5
+from .integrators.symplectic import Leapfrog as Leapfrog
+from .integrators.symplectic import SymplecticEuler as SymplecticEuler
 from .linear.kernels import sddmm as sddmm
 from .linear.kernels import spmm as spmm
 from .linear.pattern import Pattern as Pattern

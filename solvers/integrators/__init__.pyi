@@ -1,3 +1,5 @@
+from .adams import AdamsBashforth as AdamsBashforth
+from .adams import AdamsBashforthMoulton as AdamsBashforthMoulton
 from .base import Integrator as Integrator
 from .base import Step as Step
 from .explicit import RK4 as RK4
@@ -7,5 +9,7 @@ from .explicit import Euler as Euler
 from .explicit import Heun as Heun
 from .explicit import Midpoint as Midpoint
 from .explicit import Tsit5 as Tsit5
+from .symplectic import Leapfrog as Leapfrog
+from .symplectic import SymplecticEuler as SymplecticEuler
 from .tableau import ExplicitRungeKutta as ExplicitRungeKutta
 from .tableau import Tableau as Tableau

@@ -65,13 +65,11 @@ class StageState:
     """Where the field at the current state is, if it is known already.
 
     Attributes:
-        buffer: `[stages, *state]`, reused from step to step; None while a gradient is tracked.
-        row: row of the buffer that holds the slope, or None.
-        slope: the slope itself, where there is no buffer.
+        buffer: `[stages, *state]`, scratch that is reused from step to step; None while a gradient is tracked.
+        slope: the field at the current state, never overwritten; None where it has to be evaluated.
     """
 
     buffer: Tensor | None = None
-    row: int | None = None
     slope: Tensor | None = None
 
 
@@ -103,24 +101,20 @@ class ExplicitRungeKutta(Integrator):
             raise TypeError(
                 f"{self.name} got a {type(state).__name__} as its state; it takes what init or step returned"
             )
-        buffer, known = state.buffer, state.slope is not None or state.row is not None
-        if buffer is not None and state.row is not None:
-            if state.row:
-                buffer[0].copy_(buffer[state.row])
-            slope = buffer[0]
-        else:
-            slope = problem.f(t, y) if state.slope is None else state.slope
-        cost = Work(evaluations=0 if known else 1)
+        buffer = state.buffer
+        slope = problem.f(t, y) if state.slope is None else state.slope
+        cost = Work(evaluations=1 if state.slope is None else 0)
         if torch.is_grad_enabled() and (slope.requires_grad or y.requires_grad):
             return self._functional(problem, t, dt, y, [slope], cost)
         if buffer is None:
             buffer = torch.empty((len(self.tableau.c), *y.shape), dtype=y.dtype, device=y.device)
-        if slope is not buffer[0] and slope.data_ptr() != buffer.data_ptr():
-            buffer[0].copy_(slope)
-        return self._buffered(problem, t, dt, y, buffer, cost)
+        return self._buffered(problem, t, dt, y, buffer, slope, cost)
 
-    def _buffered(self, problem: Problem, t: float, dt: float, y: Tensor, buffer: Tensor, cost: Work) -> Step:
-        tab, s = self.tableau, len(self.tableau.c)
+    def _buffered(
+        self, problem: Problem, t: float, dt: float, y: Tensor, buffer: Tensor, first: Tensor, cost: Work
+    ) -> Step:
+        tab, s, slope = self.tableau, len(self.tableau.c), first
+        buffer[0].copy_(first)
         flat, base = buffer.view(s, -1), y.reshape(-1)
         weights = _weights(tab, y.dtype, y.device)
         new = y
@@ -140,8 +134,8 @@ class ExplicitRungeKutta(Integrator):
             new,
             error,
             tab.error_order,
-            state=StageState(buffer, s - 1 if fsal else None),
-            retry=StageState(buffer, 0),
+            state=StageState(buffer, slope if fsal else None),
+            retry=StageState(buffer, first),
             dense=dense,
             work=cost + Work(evaluations=s - 1),
         )

@@ -1,0 +1,210 @@
+"""Adams methods with equal steps: the slopes of the last steps are interpolated and the polynomial is integrated.
+
+    y_{n+1} = y_n + dt sum_j w_j(1) f_j,    y(t_n + theta dt) = y_n + dt sum_j w_j(theta) f_j,    w_j(theta) = int_0^theta l_j
+
+with l_j the Lagrange polynomials on the nodes of the slopes, in units of dt from t_n: 0, -1, ... (Bashforth) and 1, 0, -1,
+... (Moulton). The first steps, and those after a change of dt, are steps of Dormand-Prince 5(4), so that the stated order
+is reached at every order offered. Source: Hairer, Norsett & Wanner (1993) III.1.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..protocols import Problem, Work
+from .base import Integrator, Step
+from .explicit import Dopri5
+from .tableau import StageState
+
+_STARTER = Dopri5()
+_SAME = 1e-9  # relative; steps closer than this count as equal (the loop merges a remainder of that size)
+
+
+@dataclass(frozen=True, eq=False)
+class AdamsState:
+    """What an Adams method remembers.
+
+    Attributes:
+        dt: the distance in time between the slopes.
+        slope: the field at the current state, if it is known already.
+        past: the field at the states before, newest first.
+    """
+
+    dt: float = 0.0
+    slope: Tensor | None = None
+    past: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class AdamsInterpolant:
+    """`y(t + theta dt) = y + dt sum_j w_j(theta) f_j`: the polynomial that the step itself integrates."""
+
+    y: Tensor
+    dt: float
+    nodes: tuple[int, ...]
+    slopes: tuple[Tensor, ...]
+
+    def __call__(self, theta: float) -> Tensor:
+        return _advance(self.y, self.dt, _integrals(self.nodes, theta), self.slopes)
+
+
+class Adams(Integrator):
+    """What both families share: history, starting steps, and the choice between a starting step and a step of their own."""
+
+    order: int
+    dense_output = True
+
+    def __post_init__(self) -> None:
+        if self.order not in (2, 3, 4, 5):
+            raise ValueError(f"{type(self).__name__} of order {self.order} is not offered; orders are 2, 3, 4 and 5")
+
+    @property
+    def name(self) -> str:
+        return f"{type(self).__name__}(order={self.order})"
+
+    def init(self, problem: Problem, t: float, y: Tensor) -> tuple[AdamsState, Work]:
+        return AdamsState(), Work()
+
+    def step(self, problem: Problem, t: float, dt: float, y: Tensor, state: object) -> Step:
+        if not isinstance(state, AdamsState):
+            raise TypeError(f"{self.name} got a {type(state).__name__} as its state; it takes what init or step returned")
+        slope = problem.f(t, y) if state.slope is None else state.slope
+        cost = Work(evaluations=1 if state.slope is None else 0)
+        past = state.past if abs(dt - state.dt) <= _SAME * abs(dt) else ()
+        slopes = (slope, *past)
+        if len(slopes) < self.order:
+            step = _STARTER.step(problem, t, dt, y, StageState(slope=slope))
+            known = step.state.slope if isinstance(step.state, StageState) else None
+        else:
+            step, known = self._advance(problem, t, dt, y, slopes), None
+        return replace(
+            step,
+            state=AdamsState(dt, known, slopes[: self.order - 1]),
+            retry=AdamsState(state.dt, slope, state.past),
+            work=cost + step.work,
+        )
+
+    @abstractmethod
+    def _advance(self, problem: Problem, t: float, dt: float, y: Tensor, slopes: tuple[Tensor, ...]) -> Step:
+        """A step with as many slopes as the order, newest first."""
+
+
+@dataclass(frozen=True)
+class AdamsBashforth(Adams):
+    """Adams-Bashforth, `y_{n+1} = y_n + dt sum_{j<order} w_j f_{n-j}`: one evaluation a step.
+
+    Args:
+        order: 2, 3, 4 or 5; the interpolant has the same order.
+
+    Reference: Bashforth & Adams (1883).
+    """
+
+    order: int = 2
+    presets: ClassVar = {f"ab{k}": {"order": k} for k in (2, 3, 4, 5)}
+
+    @property
+    def real_stability(self) -> float:  # type: ignore[override]
+        return {2: 1.0, 3: 6 / 11, 4: 3 / 10, 5: 90 / 551}[self.order]
+
+    @property
+    def imaginary_stability(self) -> float:  # type: ignore[override]
+        return {2: 0.0, 3: 0.7236272269866381, 4: 0.4299870799099, 5: 0.0}[self.order]
+
+    def _advance(self, problem: Problem, t: float, dt: float, y: Tensor, slopes: tuple[Tensor, ...]) -> Step:
+        nodes = _nodes(0, self.order)
+        new = _advance(y, dt, _step_weights(nodes), slopes)
+        return Step(new, dense=AdamsInterpolant(y, dt, nodes, slopes))
+
+
+@dataclass(frozen=True)
+class AdamsBashforthMoulton(Adams):
+    """Adams-Bashforth predictor, Adams-Moulton corrector of the same order, PECE: two evaluations a step.
+
+        p = y_n + dt sum_j w_j f_{n-j},   y_{n+1} = y_n + dt (v_0 f(t_{n+1}, p) + sum_j v_{j+1} f_{n-j})
+
+    The error of a step is estimated by Milne's device, `c / (C + c) (y_{n+1} - p)` with the error constants C of the
+    predictor and c of the corrector; it is reported with every step (in the starting steps: that of Dormand-Prince), but
+    the step size cannot be controlled by it, since a change of dt restarts the method.
+
+    Args:
+        order: 2, 3, 4 or 5; the interpolant has the same order.
+
+    Reference: Moulton (1926); Milne (1926) Amer. Math. Monthly 33, 455.
+    """
+
+    order: int = 2
+    presets: ClassVar = {f"abm{k}": {"order": k} for k in (2, 3, 4, 5)}
+
+    @property
+    def real_stability(self) -> float:  # type: ignore[override]
+        return {2: 2.0, 3: 1.72878356807, 4: 1.28481626310, 5: 0.94691703453}[self.order]
+
+    @property
+    def imaginary_stability(self) -> float:  # type: ignore[override]
+        return {2: 1.28718850581, 3: 0.0, 4: 0.0, 5: 0.25871174763}[self.order]
+
+    def _advance(self, problem: Problem, t: float, dt: float, y: Tensor, slopes: tuple[Tensor, ...]) -> Step:
+        nodes = _nodes(1, self.order)
+        predicted = _advance(y, dt, _step_weights(_nodes(0, self.order)), slopes)
+        corrector = (problem.f(t + dt, predicted), *slopes[:-1])
+        new = _advance(y, dt, _step_weights(nodes), corrector)
+        with torch.no_grad():
+            error = (new - predicted).mul_(_milne(self.order))
+        dense = AdamsInterpolant(y, dt, nodes, corrector)
+        return Step(new, error, self.order, dense=dense, work=Work(evaluations=1))
+
+
+def _advance(y: Tensor, dt: float, weights: Sequence[float], slopes: Sequence[Tensor]) -> Tensor:
+    out = torch.add(y, slopes[0], alpha=dt * weights[0])
+    for w, f in zip(weights[1:], slopes[1:], strict=True):
+        out.add_(f, alpha=dt * w)
+    return out
+
+
+def _nodes(newest: int, count: int) -> tuple[int, ...]:
+    return tuple(range(newest, newest - count, -1))
+
+
+@cache
+def _step_weights(nodes: tuple[int, ...]) -> tuple[float, ...]:
+    return _integrals(nodes, 1.0)
+
+
+def _integrals(nodes: tuple[int, ...], theta: float) -> tuple[float, ...]:
+    """`int_0^theta l_j(s) ds` for the Lagrange polynomials on the nodes."""
+    return tuple(sum(c * theta ** (m + 1) / (m + 1) for m, c in enumerate(row)) for row in _lagrange(nodes))
+
+
+@cache
+def _lagrange(nodes: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
+    """Coefficients of the Lagrange polynomials, lowest power first."""
+    rows = []
+    for j, node in enumerate(nodes):
+        row, scale = [1], 1
+        for other in nodes[:j] + nodes[j + 1 :]:
+            row = [a - other * b for a, b in zip([0, *row], [*row, 0], strict=True)]
+            scale *= node - other
+        rows.append(tuple(c / scale for c in row))
+    return tuple(rows)
+
+
+def _milne(order: int) -> float:
+    """`c / (C + c)`: error constants `int_0^1 s (s+1) ... ds / order!` of the predictor, of the corrector with its sign."""
+    C, c = (abs(_error_constant(_nodes(newest, order))) for newest in (0, 1))
+    return c / (C + c)
+
+
+@cache
+def _error_constant(nodes: tuple[int, ...]) -> float:
+    row, factorial = [1], 1
+    for k, node in enumerate(nodes, 1):
+        row = [a - node * b for a, b in zip([0, *row], [*row, 0], strict=True)]
+        factorial *= k
+    return sum(c / (m + 1) for m, c in enumerate(row)) / factorial

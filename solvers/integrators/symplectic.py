@@ -1,0 +1,133 @@
+"""Symplectic methods for fields with positions and momenta: q' = velocity(t, p), p' = force(t, q) - damping p.
+
+The state is `stack((q, p))`, `[2, ...]`. An evaluation is one force (with the velocity that goes with it). On q'' = -K q
+both methods are stable for `dt sqrt(lambda_max(K)) <= 2`; a field that offers `stiffness`, the operator K, is held to it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..protocols import Partitioned, Problem, Work, as_time
+from .base import Integrator, Step
+
+
+@dataclass(frozen=True, eq=False)
+class ForceState:
+    """The force at the current positions, if it is known already."""
+
+    force: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Leapfrog(Integrator):
+    """Leapfrog (Stormer-Verlet), kick-drift-kick, order 2; damping exactly, before the first kick and after the last.
+
+        p* = exp(-damping dt/2) p_n + dt/2 force(t_n, q_n)
+        q_{n+1} = q_n + dt velocity(t_n + dt/2, p*)
+        p_{n+1} = exp(-damping dt/2) (p* + dt/2 force(t_{n+1}, q_{n+1}))
+
+    One evaluation a step. Symmetric (a step back undoes a step), symplectic without damping, and with constant damping
+    conformally symplectic: areas shrink by exactly exp(-damping dt).
+
+    Reference: Hairer, Lubich & Wanner (2003) Acta Numerica 12, 399; McLachlan & Perlmutter (2001) J. Geom. Phys. 39, 276.
+    """
+
+    order = 2
+    needs = "partitioned"
+    imaginary_stability = 2.0
+
+    def init(self, problem: Problem, t: float, y: Tensor) -> tuple[ForceState, Work]:
+        _partitioned(problem, y, self.name)
+        return ForceState(), Work()
+
+    def step(self, problem: Problem, t: float, dt: float, y: Tensor, state: object) -> Step:
+        if not isinstance(state, ForceState):
+            raise TypeError(f"{self.name} got a {type(state).__name__} as its state; it takes what init or step returned")
+        field: Partitioned = problem.field  # type: ignore[assignment]
+        (q, p), known = y.unbind(0), state.force is not None
+        before = state.force if state.force is not None else _force(field, t, q)
+        decay = _decay(field.damping, dt / 2)
+        p = torch.add(p if decay is None else decay * p, before, alpha=dt / 2)
+        q = torch.add(q, _velocity(field, t + dt / 2, p), alpha=dt)
+        after = _force(field, t + dt, q)
+        p = torch.add(p, after, alpha=dt / 2)
+        return Step(
+            torch.stack((q, p if decay is None else decay * p)),
+            state=ForceState(after),
+            retry=ForceState(before),
+            work=Work(evaluations=1 if known else 2),
+        )
+
+
+@dataclass(frozen=True)
+class SymplecticEuler(Integrator):
+    """Symplectic Euler in the order of GraphCON, order 1: momenta first, damping explicit as published.
+
+        p_{n+1} = p_n + dt (force(t_n, q_n) - damping p_n)
+        q_{n+1} = q_n + dt velocity(t_{n+1}, p_{n+1})
+
+    One evaluation a step. Symplectic without damping. On q'' = -gamma q - damping q' it is stable for
+    `0 <= damping dt <= 2` and `gamma dt^2 <= 4 - 2 damping dt`.
+
+    Reference: Rusch, Chamberlain, Rowbottom, Mishra & Bronstein (2022) "Graph-Coupled Oscillator Networks", ICML.
+    """
+
+    order = 1
+    needs = "partitioned"
+    imaginary_stability = 2.0
+
+    def init(self, problem: Problem, t: float, y: Tensor) -> tuple[None, Work]:
+        _partitioned(problem, y, self.name)
+        return None, Work()
+
+    def step(self, problem: Problem, t: float, dt: float, y: Tensor, state: object) -> Step:
+        field: Partitioned = problem.field  # type: ignore[assignment]
+        q, p = y.unbind(0)
+        new = torch.add(p, _force(field, t, q), alpha=dt)
+        if _is_damped(field.damping):
+            new = torch.add(new, field.damping * p, alpha=-dt)
+        q = torch.add(q, _velocity(field, t + dt, new), alpha=dt)
+        return Step(torch.stack((q, new)), work=Work(evaluations=1))
+
+
+def _partitioned(problem: Problem, y: Tensor, name: str) -> None:
+    if not isinstance(problem.field, Partitioned):
+        raise TypeError(
+            f"{name} needs a field with velocity(t, p), force(t, q) and damping; {type(problem.field).__name__} has none. "
+            "Offer them, or take a method for any field such as dopri5."
+        )
+    if y.dim() == 0 or y.shape[0] != 2:
+        raise ValueError(f"{name} got a state of shape {tuple(y.shape)}; expected stack((q, p)), of shape (2, ...)")
+
+
+def _is_damped(damping: Tensor | float) -> bool:
+    return isinstance(damping, Tensor) or damping != 0
+
+
+def _decay(damping: Tensor | float, dt: float) -> Tensor | float | None:
+    """`exp(-damping dt)`, or None for no damping."""
+    if not _is_damped(damping):
+        return None
+    return torch.exp(damping * -dt) if isinstance(damping, Tensor) else math.exp(-damping * dt)
+
+
+def _force(field: Partitioned, t: float, q: Tensor) -> Tensor:
+    return _like("force", field.force(as_time(t, q), q), q, t)
+
+
+def _velocity(field: Partitioned, t: float, p: Tensor) -> Tensor:
+    return _like("velocity", field.velocity(as_time(t, p), p), p, t)
+
+
+def _like(what: str, value: Tensor, given: Tensor, t: float) -> Tensor:
+    if value.shape != given.shape or value.dtype != given.dtype:
+        raise ValueError(
+            f"{what} returned {tuple(value.shape)} {value.dtype} for {tuple(given.shape)} {given.dtype} at t = {t:.6g}; "
+            "it must have the shape and dtype of what it was given"
+        )
+    return value
