@@ -143,7 +143,9 @@ class Graph:
         if self.undirected:
             return
         missing, unequal = unpaired(self.edge_index, self.weight, self.num_nodes)
-        bad, what = (missing, "have no reverse") if bool(missing.any()) else (unequal, "weigh more or less than their reverse")
+        bad, what = missing, "have no reverse"
+        if not bool(missing.any()):
+            bad, what = unequal, "have another weight than their reverse"
         source, target = self.edge_index[:, int(bad.nonzero()[0, 0])].tolist()
         raise GraphError(
             f"{who} needs an undirected graph: {int(bad.sum()):,} of {self.num_edges:,} edges {what} "

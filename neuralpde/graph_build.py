@@ -115,7 +115,8 @@ def repeat_edges(edges: Edges, copies: int) -> Edges:
 def symmetrise(edges: Edges) -> Edges:
     """Add the missing reverses: w_ij and w_ji become their mean where both exist, else both the one there is.
 
-    Parallel edges are added up first. The edges come as given (the first of parallel ones), then the added ones.
+    Parallel edges are added up first (without weights: counted). The edges come as given (the first of parallel ones),
+    then the added ones.
     """
     n, (source, target) = edges.num_nodes, edges.edge_index
     keys, inverse = torch.unique(source * n + target, return_inverse=True)
@@ -130,6 +131,8 @@ def symmetrise(edges: Edges) -> Edges:
     found = keys[at] == reverse
     added = order[~found[order]]
     weight = edges.weight
+    if weight is None and keys.numel() < inverse.numel():
+        weight = torch.ones(inverse.numel(), device=keys.device)
     if weight is not None:
         total = weight.new_zeros(keys.numel()).index_add(0, inverse, weight)
         total = torch.where(found, (total + total[at]) / 2, total)

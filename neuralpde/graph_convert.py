@@ -25,9 +25,7 @@ def data_edges(data: Data) -> tuple[Edges, str]:
     if hasattr(data, "edge_types"):
         raise GraphError("got a HeteroData; expected a Data with one kind of node and edge. data.to_homogeneous()?")
     if data.edge_index is None:
-        raise GraphError(
-            f"this Data has no edge_index, only {list(data.keys())}. Build one, e.g. Graph.knn(data.pos, 8)."
-        )
+        raise GraphError(f"this Data has no edge_index, only {list(data.keys())}. Build one, e.g. Graph.knn(data.pos, 8).")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyG warns when it infers num_nodes from edge_index, which is what we want
         num_nodes = int(data.num_nodes or 0)

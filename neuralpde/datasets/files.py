@@ -41,15 +41,17 @@ def read_graph(path: str | Path) -> Graph:
 
 
 def _read_pt(path: Path) -> Graph:
-    from torch_geometric.data import Data  # registers its classes with torch.load
+    from torch_geometric.data import Data
+    from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
+    from torch_geometric.data.storage import GlobalStorage
 
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([Data, DataEdgeAttr, DataTensorAttr, GlobalStorage]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise GraphError(
-            f"{path.name} holds more than tensors and a PyG Data, and loading it could run code "
-            f"({str(error).splitlines()[0]}). If you trust it: data = torch.load(path, weights_only=False), then "
-            "Graph.from_data(data)."
+            f"{path.name} holds more than tensors and a PyG Data, and loading it could run code. "
+            "If you trust it: data = torch.load(path, weights_only=False), then Graph.from_data(data)."
         ) from error
     if isinstance(content, Data):
         return Graph.from_data(content)

@@ -73,7 +73,7 @@ def salish_sea(
     if not wet.any():
         raise GraphError(f"min_depth={min_depth:g} m leaves no wet cell; the deepest is {-raster.elevation.min():g} m.")
     depth = np.where(wet, -raster.elevation, 0.0)
-    pairs, weight = _long_wave_faces(raster, wet, depth, gravity)
+    pairs, weight = long_wave_faces(raster, wet, depth, gravity)
     cell = np.argwhere(wet)
     pos = raster.metres()[wet]
     node = {
@@ -92,7 +92,7 @@ def salish_sea(
     )
 
 
-def _long_wave_faces(
+def long_wave_faces(
     raster: Raster, wet: NDArray[np.bool_], depth: NDArray[np.float64], gravity: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The faces between wet cells: pairs of nodes `[2, F]` and g h length / distance `[F]` in m^2/s^2."""
