@@ -25,9 +25,7 @@ class Controller(ABC):
     adaptive: bool
 
     @abstractmethod
-    def first(
-        self, problem: Problem, method: Integrator, t: float, y: Tensor, span: float
-    ) -> tuple[float, object, Work]:
+    def first(self, problem: Problem, method: Integrator, t: float, y: Tensor, span: float) -> tuple[float, object, Work]:
         """The first step size (positive), the controller's state, and what finding it cost."""
 
     @abstractmethod
@@ -46,9 +44,7 @@ class Fixed(Controller):
         if not self.dt > 0:
             raise ValueError(f"dt = {self.dt}; a step size must be positive (the direction of time follows from t)")
 
-    def first(
-        self, problem: Problem, method: Integrator, t: float, y: Tensor, span: float
-    ) -> tuple[float, object, Work]:
+    def first(self, problem: Problem, method: Integrator, t: float, y: Tensor, span: float) -> tuple[float, object, Work]:
         return self.dt, None, Work()
 
     def next(self, dt: float, step: Step, ratio: float, cstate: object) -> tuple[bool, float, object]:
@@ -77,9 +73,7 @@ class PID(Controller):
     max_dt: float = float("inf")
     adaptive = True
 
-    def first(
-        self, problem: Problem, method: Integrator, t: float, y: Tensor, span: float
-    ) -> tuple[float, object, Work]:
+    def first(self, problem: Problem, method: Integrator, t: float, y: Tensor, span: float) -> tuple[float, object, Work]:
         if self.first_dt is not None:
             return min(self.first_dt, self.max_dt), (1.0, 1.0), Work()
         with torch.no_grad():
