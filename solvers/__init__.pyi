@@ -1,6 +1,11 @@
 from . import integrators as integrators
 from . import linear as linear
 from ._lazy import lazy_exports as lazy_exports
+from .compare import Comparison as Comparison
+from .compare import Row as Row
+from .compare import Run as Run
+from .compare import compare as compare
+from .compare import reference_solution as reference_solution
 from .controllers import PI as PI
 from .controllers import PID as PID
 from .controllers import Controller as Controller

@@ -23,7 +23,17 @@ class IntegrationError(RuntimeError):
 
 
 class StabilityError(ValueError):
-    """An explicit step beyond the stability limit of the scheme on this operator, refused before the first step."""
+    """An explicit step beyond the stability limit of the scheme on this operator, refused before the first step.
+
+    Attributes:
+        limit: the largest stable step.
+        spectral_bound: the lower bound of the largest eigenvalue that it came from.
+    """
+
+    def __init__(self, message: str, limit: float = float("nan"), spectral_bound: float = float("nan")):
+        super().__init__(message)
+        self.limit = limit
+        self.spectral_bound = spectral_bound
 
 
 class UnknownName(ValueError):

@@ -86,7 +86,9 @@ def _judge(
         raise StabilityError(
             f"{method.name} with dt = {dt:.6g} is unstable here: it needs dt <= {limit / rate(lower):.6g} "
             f"({limit:.6g} / {name}, lambda_max >= {lower:.6g} by Lanczos iteration). Take a smaller dt, or an implicit "
-            'method such as method="crank_nicolson"; stability_check=False turns this check off.'
+            'method such as method="crank_nicolson"; stability_check=False turns this check off.',
+            limit=limit / rate(lower),
+            spectral_bound=lower,
         )
     if math.isfinite(upper):
         warnings.warn(
