@@ -11,6 +11,7 @@ reduction kernel of torch.sparse, CUDA through torch.sparse CSR, and everything 
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -22,6 +23,11 @@ from .pattern import Pattern
 _BAG_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 _HAS_FAST_BAG = platform.machine().lower() in ("x86_64", "amd64")  # the vectorised kernel exists on x86 only
 _CHUNK_ENTRIES = 1 << 21  # entries x channels gathered at a time: 8 MiB in float32, inside a last-level cache
+
+
+with warnings.catch_warnings():  # torch warns once per process that CSR is in beta: let that once be here
+    warnings.simplefilter("ignore")
+    torch.sparse_csr_tensor([0, 1], [0], [1.0], (1, 1))
 
 
 def spmm(pattern: Pattern, values: Tensor, x: Tensor, stored: Tensor | None = None) -> Tensor:
