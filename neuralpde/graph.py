@@ -18,6 +18,7 @@ from .graph_build import Edges, complete_edges, grid_edges, knn_edges, path_edge
 from .graph_cache import recall, remember
 from .graph_check import as_edge_index, check_parts, unpaired
 from .graph_convert import (
+    SparseMatrix,
     data_edges,
     edges_data,
     edges_networkx,
@@ -295,9 +296,10 @@ class Graph:
         return cls._checked(networkx_edges(graph, weight), f"the graph has {len(graph)} nodes", False, signed, True)
 
     @classmethod
-    def from_scipy(cls, matrix: sp.sparray | sp.spmatrix, *, signed: bool = False) -> Graph:
+    def from_scipy(cls, matrix: SparseMatrix, *, signed: bool = False) -> Graph:
         """Read a sparse adjacency; entry (i, j) is the weight of the edge i -> j, as in `scipy.sparse.csgraph`."""
-        return cls._checked(scipy_edges(matrix), f"the matrix has {matrix.shape[0]} rows", False, signed, True)
+        parts = scipy_edges(matrix)
+        return cls._checked(parts, f"the matrix has {parts.num_nodes} rows", False, signed, True)
 
     @classmethod
     def grid(cls, rows: int, cols: int, periodic: bool = False) -> Graph:
@@ -325,7 +327,7 @@ class Graph:
         return cls._with(knn_edges(points, k))
 
 
-def as_graph(graph: Graph | Data | nx.Graph[Any] | sp.sparray | sp.spmatrix) -> Graph:
+def as_graph(graph: Graph | Data | nx.Graph[Any] | SparseMatrix) -> Graph:
     """Whatever describes a graph, as a `Graph`.
 
     A `Data` is read once: the answer is kept for as long as its `edge_index` lives and is the same tensor, unchanged.

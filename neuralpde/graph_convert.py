@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     import networkx as nx
     import scipy.sparse as sp
     from torch_geometric.data import Data
+
+
+class SparseMatrix(Protocol):
+    """What is used of a scipy.sparse array or matrix, whichever its format."""
+
+    def tocoo(self, copy: bool = ...) -> Any: ...
+
 
 RESERVED = ("edge_index", "edge_weight", "edge_attr", "pos", "batch", "ptr", "num_nodes")
 
@@ -119,17 +126,17 @@ def edges_networkx(edges: Edges, undirected: bool) -> nx.Graph[Any]:
     return graph
 
 
-def scipy_edges(matrix: sp.sparray | sp.spmatrix) -> Edges:
+def scipy_edges(matrix: SparseMatrix) -> Edges:
     """Read a sparse adjacency: entry (i, j) is the weight of the edge i -> j, as in scipy.sparse.csgraph."""
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise GraphError(f"the matrix has shape {matrix.shape}; expected a square adjacency.")
-    coo = matrix.tocoo(copy=True)  # type: ignore[union-attr]
+    coo = matrix.tocoo(copy=True)
+    if len(coo.shape) != 2 or coo.shape[0] != coo.shape[1]:
+        raise GraphError(f"the matrix has shape {coo.shape}; expected a square adjacency.")
     coo.sum_duplicates()
     index = torch.from_numpy(np.stack([coo.row, coo.col]).astype(np.int64))
     value = torch.from_numpy(np.ascontiguousarray(coo.data))
     if not (value.is_floating_point() or value.is_complex()):
         value = value.to(torch.get_default_dtype())
-    return Edges(index, int(matrix.shape[0]), weight=value)
+    return Edges(index, int(coo.shape[0]), weight=value)
 
 
 def edges_scipy(edges: Edges, weight: Tensor) -> sp.csr_array:

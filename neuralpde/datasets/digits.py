@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,8 +29,8 @@ def _images() -> tuple[Tensor, Tensor]:
         raise ImportError(
             "the digits come with scikit-learn, which is not installed: pip install 'neuralpde-graph[data]'."
         ) from error
-    digits = load_digits()
-    return torch.from_numpy(digits.data / 16.0), torch.from_numpy(digits.target).to(torch.int64)
+    images, labels = load_digits(return_X_y=True)
+    return torch.from_numpy(np.asarray(images) / 16.0), torch.from_numpy(np.asarray(labels)).to(torch.int64)
 
 
 def digits_graph(k: int = 8) -> Graph:

@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from solvers import unknown
 
 from ..errors import DataMissing
@@ -159,7 +161,7 @@ def _with_split(entry: Published, data: Data, chosen: tuple[str, int]) -> Data:
     kind, number = chosen
     names = ("train_mask", "val_mask", "test_mask")
     if kind == "random":
-        for key, mask in zip(names, class_split(data.y, seed=number), strict=True):
+        for key, mask in zip(names, class_split(torch.as_tensor(data.y), seed=number), strict=True):
             data[key] = mask
     elif kind == "geom-gcn":
         for key in names:

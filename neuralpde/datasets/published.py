@@ -46,11 +46,15 @@ class Published:
         return Path(self.folder, middle, "raw")
 
 
+Statistics = tuple[int, int, int, int]
+"""Nodes, edges, features, classes."""
+
+
 def _ten(stem: str) -> tuple[str, ...]:
     return tuple(f"{stem}_split_0.6_0.2_{i}.npz" for i in range(10))
 
 
-def _planetoid(name: str, *statistics: int) -> Published:
+def _planetoid(name: str, statistics: Statistics) -> Published:
     parts = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")
     files = tuple(f"ind.{name.lower()}.{part}" for part in parts)
     return Published(
@@ -58,22 +62,22 @@ def _planetoid(name: str, *statistics: int) -> Published:
     )
 
 
-def _geom_gcn(name: str, family: str, *statistics: int, stem: str = "", inner: str = "") -> Published:
+def _geom_gcn(name: str, family: str, statistics: Statistics, stem: str = "", inner: str = "") -> Published:
     files = ("out1_node_feature_label.txt", "out1_graph_edges.txt", *_ten(stem or name))
     pyg_name = "" if family == "Actor" else name
     return Published(name, family, pyg_name, str(Path(pyg_name, inner)), files, *statistics, ("ten",), "Pei et al. 2020")
 
 
-def _shchur(name: str, family: str, pyg_name: str, file: str, *statistics: int) -> Published:
+def _shchur(name: str, family: str, pyg_name: str, file: str, statistics: Statistics) -> Published:
     return Published(name, family, pyg_name, pyg_name, (file,), *statistics, (), "Shchur et al. 2018")
 
 
-def _full(name: str, pyg_name: str, *statistics: int) -> Published:
+def _full(name: str, pyg_name: str, statistics: Statistics) -> Published:
     folder = pyg_name.lower()
     return Published(name, "CitationFull", pyg_name, folder, (f"{folder}.npz",), *statistics, (), "Bojchevski, Günnemann 2018")
 
 
-def _heterophilous(pyg_name: str, *statistics: int) -> Published:
+def _heterophilous(pyg_name: str, statistics: Statistics) -> Published:
     name = pyg_name.lower()
     family = "HeterophilousGraphDataset"
     return Published(name, family, pyg_name, name, (f"{name}.npz",), *statistics, ("ten",), "Platonov et al. 2023")
@@ -82,24 +86,24 @@ def _heterophilous(pyg_name: str, *statistics: int) -> Published:
 PUBLISHED: dict[str, Published] = {
     entry.name: entry
     for entry in (
-        _planetoid("Cora", 2_708, 10_556, 1_433, 7),
-        _planetoid("CiteSeer", 3_327, 9_104, 3_703, 6),
-        _planetoid("PubMed", 19_717, 88_648, 500, 3),
-        _geom_gcn("texas", "WebKB", 183, 325, 1_703, 5),
-        _geom_gcn("wisconsin", "WebKB", 251, 515, 1_703, 5),
-        _geom_gcn("cornell", "WebKB", 183, 298, 1_703, 5),
-        _geom_gcn("chameleon", "WikipediaNetwork", 2_277, 36_101, 2_325, 5, inner="geom_gcn"),
-        _geom_gcn("squirrel", "WikipediaNetwork", 5_201, 217_073, 2_089, 5, inner="geom_gcn"),
-        _geom_gcn("actor", "Actor", 7_600, 30_019, 932, 5, stem="film"),
-        _shchur("computers", "Amazon", "Computers", "amazon_electronics_computers.npz", 13_752, 491_722, 767, 10),
-        _shchur("photo", "Amazon", "Photo", "amazon_electronics_photo.npz", 7_650, 238_162, 745, 8),
-        _shchur("cs", "Coauthor", "CS", "ms_academic_cs.npz", 18_333, 163_788, 6_805, 15),
-        _shchur("physics", "Coauthor", "Physics", "ms_academic_phy.npz", 34_493, 495_924, 8_415, 5),
-        _full("cora-ml", "Cora_ML", 2_995, 16_316, 2_879, 7),
-        _full("citeseer-full", "CiteSeer", 4_230, 10_674, 602, 6),
-        _full("dblp", "DBLP", 17_716, 105_734, 1_639, 4),
-        _heterophilous("Minesweeper", 10_000, 78_804, 7, 2),
-        _heterophilous("Tolokers", 11_758, 1_038_000, 10, 2),
+        _planetoid("Cora", (2_708, 10_556, 1_433, 7)),
+        _planetoid("CiteSeer", (3_327, 9_104, 3_703, 6)),
+        _planetoid("PubMed", (19_717, 88_648, 500, 3)),
+        _geom_gcn("texas", "WebKB", (183, 325, 1_703, 5)),
+        _geom_gcn("wisconsin", "WebKB", (251, 515, 1_703, 5)),
+        _geom_gcn("cornell", "WebKB", (183, 298, 1_703, 5)),
+        _geom_gcn("chameleon", "WikipediaNetwork", (2_277, 36_101, 2_325, 5), inner="geom_gcn"),
+        _geom_gcn("squirrel", "WikipediaNetwork", (5_201, 217_073, 2_089, 5), inner="geom_gcn"),
+        _geom_gcn("actor", "Actor", (7_600, 30_019, 932, 5), stem="film"),
+        _shchur("computers", "Amazon", "Computers", "amazon_electronics_computers.npz", (13_752, 491_722, 767, 10)),
+        _shchur("photo", "Amazon", "Photo", "amazon_electronics_photo.npz", (7_650, 238_162, 745, 8)),
+        _shchur("cs", "Coauthor", "CS", "ms_academic_cs.npz", (18_333, 163_788, 6_805, 15)),
+        _shchur("physics", "Coauthor", "Physics", "ms_academic_phy.npz", (34_493, 495_924, 8_415, 5)),
+        _full("cora-ml", "Cora_ML", (2_995, 16_316, 2_879, 7)),
+        _full("citeseer-full", "CiteSeer", (4_230, 10_674, 602, 6)),
+        _full("dblp", "DBLP", (17_716, 105_734, 1_639, 4)),
+        _heterophilous("Minesweeper", (10_000, 78_804, 7, 2)),
+        _heterophilous("Tolokers", (11_758, 1_038_000, 10, 2)),
     )
 }
 """Every published graph that `load` knows, by name."""

@@ -12,7 +12,7 @@ import torch
 from matplotlib.cbook import get_sample_data
 from numpy.typing import NDArray
 from scipy.ndimage import label
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from ..errors import GraphError
 from ..graph import Graph
@@ -68,7 +68,8 @@ def salish_sea(
     raster = salish_raster()
     wet = raster.elevation < (-min_depth if min_depth > 0 else 0.0)
     if connected and wet.any():
-        parts = label(wet)[0]
+        parts = np.empty(wet.shape, dtype=np.int32)
+        label(wet, output=parts)
         wet = parts == parts[0, 0]
     if not wet.any():
         raise GraphError(f"min_depth={min_depth:g} m leaves no wet cell; the deepest is {-raster.elevation.min():g} m.")
@@ -124,7 +125,7 @@ def _sponge(
     open_rows = int(np.argmin(wet[:, 0])) or wet.shape[0]
     open_cols = int(np.argmin(wet[0])) or wet.shape[1]
     edge = np.concatenate([metres[:open_rows, 0], metres[0, :open_cols]])
-    distance = cKDTree(edge).query(metres[wet])[0]
+    distance = KDTree(edge).query(metres[wet])[0]
     speed = np.sqrt(gravity * depth.max())
     largest = 3 * speed / width * np.log(100)
     return largest * np.clip(1 - distance / width, 0, None) ** 2

@@ -5,6 +5,8 @@ import gc
 import math
 import pickle
 import weakref
+from collections.abc import Callable
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -43,7 +45,7 @@ def graphs(draw: st.DrawFn, weighted: bool | None = None) -> Graph:
     return Graph.from_edges(index, weight, n)
 
 
-CONSTRUCTED = {
+CONSTRUCTED: dict[str, tuple[Callable[[], Graph], Callable[[], Any]]] = {
     "grid": (lambda: Graph.grid(3, 4), lambda: nx.grid_2d_graph(3, 4)),
     "torus": (lambda: Graph.grid(3, 4, periodic=True), lambda: nx.grid_2d_graph(3, 4, periodic=True)),
     "ring": (lambda: Graph.ring(7), lambda: nx.cycle_graph(7)),
@@ -55,7 +57,7 @@ CONSTRUCTED = {
 
 @pytest.mark.parametrize("name", CONSTRUCTED)
 def test_constructors_agree_with_networkx(name: str):
-    ours, theirs = (make() for make in CONSTRUCTED[name])
+    ours, theirs = CONSTRUCTED[name][0](), CONSTRUCTED[name][1]()
     order = sorted(theirs.nodes)
     expected = torch.from_numpy(nx.to_numpy_array(theirs, nodelist=order))
     assert torch.equal(dense(ours), expected)
