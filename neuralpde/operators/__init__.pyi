@@ -1,0 +1,9 @@
+from .adjacency import Adjacency as Adjacency
+from .attention import Attention as Attention
+from .attention import edge_softmax as edge_softmax
+from .base import GraphOperator as GraphOperator
+from .incidence import Divergence as Divergence
+from .incidence import Gradient as Gradient
+from .incidence import edges_once as edges_once
+from .laplacian import Laplacian as Laplacian
+from .reverse import reverse_edges as reverse_edges
