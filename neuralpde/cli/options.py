@@ -1,0 +1,156 @@
+"""The options of every verb, as dataclasses: the command line, YAML files and `--print_config` are made of these.
+
+Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class SolverOptions:
+    """How to integrate.
+
+    Args:
+        method: Integrator by name (`neuralpde info methods`), or auto.
+        dt: Fixed step size; without it steps follow the tolerance.
+        rtol: Relative tolerance.
+        atol: Absolute tolerance.
+    """
+
+    method: str = "auto"
+    dt: float | None = None
+    rtol: float | None = None
+    atol: float | None = None
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What `neuralpde demo` does.
+
+    Args:
+        only: Parts to run, of wave, heat, depth, learn (all by default).
+        seeds: Seeds of the learned models.
+        out: Folder of the results.
+        quiet: Print nothing but errors.
+        json: Print the summary as JSON.
+    """
+
+    only: list[str] = field(default_factory=list)
+    seeds: int = 5
+    out: str = "out/demo"
+    quiet: bool = False
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class Solve:
+    """What `neuralpde solve` does.
+
+    Args:
+        graph: Name (karate, sea:salish, terrain:jacksboro:100x100, grid:64x64, cora, ...) or file of a graph.
+        pde: Equation by name (`neuralpde info pdes`).
+        pde_options: Its parameters, as in '{conductivity: 0.5}'.
+        u0: Initial features: bump (a Gaussian hill), random, node:K (one at node K), features (the graph's own), or a .npy file.
+        t_end: Final time.
+        saves: Number of equally spaced output times.
+        solver: How to integrate.
+        monitors: Observables to record.
+        animate: Write a GIF (for graphs with positions).
+        seed: Of random initial features and weights.
+        dtype: float64 or float32.
+        device: cpu, cuda or auto.
+        out: Folder of the results.
+        quiet: Print nothing but errors.
+        json: Print the run record as JSON.
+    """
+
+    graph: str
+    pde: str = "diffusion"
+    pde_options: dict[str, Any] = field(default_factory=dict)
+    u0: str = "bump"
+    t_end: float = 1.0
+    saves: int = 50
+    solver: SolverOptions = field(default_factory=SolverOptions)
+    monitors: list[str] = field(default_factory=lambda: ["dirichlet_energy", "rayleigh_quotient", "norm"])
+    animate: bool = False
+    seed: int = 0
+    dtype: str = "float64"
+    device: str = "auto"
+    out: str = "out/solve"
+    quiet: bool = False
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class Compare:
+    """What `neuralpde compare` does.
+
+    Args:
+        graph: Name or file of a graph, as in solve.
+        pde: Equation by name.
+        pde_options: Its parameters.
+        u0: Initial features, as in solve.
+        t_end: Final time.
+        methods: Integrators, separated by commas.
+        dts: Step sizes for each method, separated by commas.
+        tols: Tolerances for each adaptive method: separated by commas, or 1e-2:1e-8 for every power of ten between.
+        seed: Of random initial features and weights.
+        dtype: float64 or float32 (errors are against a float64 reference).
+        device: cpu, cuda or auto.
+        out: Folder of the results.
+        quiet: Print nothing but errors.
+        json: Print the table as JSON.
+    """
+
+    graph: str
+    pde: str = "diffusion"
+    pde_options: dict[str, Any] = field(default_factory=dict)
+    u0: str = "bump"
+    t_end: float = 1.0
+    methods: str = "rk4,dopri5,crank_nicolson,trbdf2"
+    dts: str = ""
+    tols: str = "1e-2:1e-6"
+    seed: int = 0
+    dtype: str = "float64"
+    device: str = "auto"
+    out: str = "out/compare"
+    quiet: bool = False
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class Info:
+    """What `neuralpde info` shows.
+
+    Args:
+        what: methods, pdes, monitors, datasets, or a graph by name or file.
+        json: Print as JSON.
+    """
+
+    what: str = "all"
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb: its options, and the positional ones among them as (name, type, help, default)."""
+
+    help: str
+    options: type
+    positionals: tuple[tuple[str, type, str, str | None], ...] = ()
+
+
+_GRAPH = ("graph", str, "Name or file of a graph (neuralpde info datasets).", None)
+VERBS: dict[str, Verb] = {
+    "demo": Verb("Equations on real graphs, offline: a wave, heat, depth, learning; writes a report.", Demo),
+    "solve": Verb("Solve an equation on a graph and write what happened.", Solve, (_GRAPH,)),
+    "compare": Verb("Run many integrators on one problem: error against cost.", Compare, (_GRAPH,)),
+    "info": Verb(
+        "List methods, equations, monitors, datasets, or describe a graph.",
+        Info,
+        (("what", str, "methods, pdes, monitors, datasets, or a graph.", "all"),),
+    ),
+}
