@@ -9,10 +9,11 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 
 from jsonargparse import ArgumentParser, Namespace
 
-from .options import VERBS
+from .options import FLAGS, VERBS
 
 DONE, FAILED, WRONG_USE, DATA_MISSING, STOPPED = 0, 1, 2, 3, 130
 """Exit codes."""
@@ -29,7 +30,10 @@ def build_parser() -> ArgumentParser:
         for positional, kind, help_text, default in verb.positionals:
             extra = {} if default is None else {"nargs": "?", "default": default}
             sub.add_argument(positional, type=kind, help=help_text, **extra)
-        sub.add_class_arguments(verb.options, None, skip={p[0] for p in verb.positionals})
+        flags = {f.name for f in fields(verb.options) if f.type in (bool, "bool")}
+        sub.add_class_arguments(verb.options, None, skip={p[0] for p in verb.positionals} | flags)
+        for flag in sorted(flags):
+            sub.add_argument(f"--{flag}", action="store_true", help=FLAGS[flag])
         verbs.add_subcommand(name, sub, help=verb.help)
     return parser
 

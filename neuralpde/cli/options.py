@@ -53,7 +53,7 @@ class Solve:
         graph: Name (karate, sea:salish, terrain:jacksboro:100x100, grid:64x64, cora, ...) or file of a graph.
         pde: Equation by name (`neuralpde info pdes`).
         pde_options: Its parameters, as in '{conductivity: 0.5}'.
-        u0: Initial features: bump (a Gaussian hill), random, node:K (one at node K), features (the graph's own), or a .npy file.
+        u0: Initial features: bump (a Gaussian hill), random, node:K, features (the graph's own), or a .npy file.
         t_end: Final time.
         saves: Number of equally spaced output times.
         solver: How to integrate.
@@ -142,6 +142,13 @@ class Verb:
     options: type
     positionals: tuple[tuple[str, type, str, str | None], ...] = ()
 
+
+FLAGS = {
+    "quiet": "Print nothing but errors.",
+    "json": "Print the record of the run as JSON.",
+    "animate": "Write a GIF (for graphs with positions).",
+}
+"""Switches, and their help."""
 
 _GRAPH = ("graph", str, "Name or file of a graph (neuralpde info datasets).", None)
 VERBS: dict[str, Verb] = {
