@@ -14,24 +14,37 @@ from solvers import Dense, LinearFlow
 
 @dataclass(frozen=True, eq=False)
 class Nonlinear:
-    """`y1' = 2 t y2 y4, y2' = 2 t exp(y3 - 1) y4, y3' = 2 t y4, y4' = -2 t ln y1`: not autonomous, not linear.
+    """`y' = (1 + s) J y + (1 - |y|^2) y` at each node, `s = t - shift`, J a quarter turn: not autonomous, not linear.
 
-    Solution: `exp(sin t^2), exp(sin t^2), sin t^2 + 1, cos t^2`. State: `[4, 1]`. With a `shift` the field at time `t` is
-    that of the problem at `t - shift`.
+    Solution: `y = r (cos a, sin a)`, `a = a_0 + s + s^2/2`, `1/r^2 = 1 + (1/r_0^2 - 1) exp(-2 s)`. State: `[3, 2]`, three nodes
+    with radii and angles of their own.
     """
 
     shift: float = 0.0
 
     def __call__(self, t: Tensor, y: Tensor) -> Tensor:
-        s = t - self.shift
-        a, b, c, d = y.unbind(-2)
-        rows = (2 * s * b * d, 2 * s * torch.exp(c - 1) * d, 2 * s * d, -2 * s * torch.log(a))
-        return torch.stack(rows, -2)
+        a, b = y.unbind(-1)
+        return (1 + t - self.shift) * torch.stack((-b, a), -1) + (1 - y.square().sum(-1, keepdim=True)) * y
 
     def exact(self, t: float, dtype: torch.dtype = torch.float64) -> Tensor:
-        s = (t - self.shift) ** 2
-        values = (math.exp(math.sin(s)), math.exp(math.sin(s)), math.sin(s) + 1, math.cos(s))
-        return torch.tensor(values, dtype=torch.float64).unsqueeze(1).to(dtype)
+        s = t - self.shift
+        radius, angle = np.array([0.5, 0.9, 1.6]), np.array([0.0, 1.0, 2.5]) + s + s * s / 2
+        radius = 1 / np.sqrt(1 + (1 / radius**2 - 1) * np.exp(-2 * s))
+        return torch.from_numpy(np.stack((radius * np.cos(angle), radius * np.sin(angle)), 1)).to(dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Riccati:
+    """`y' = -2 s y^2`, `s = t - shift`, solution `1 / (c + s^2)`: errors settle early into their leading term. State: `[3, 2]`."""
+
+    shift: float = 0.0
+
+    def __call__(self, t: Tensor, y: Tensor) -> Tensor:
+        return -2 * (t - self.shift) * y * y
+
+    def exact(self, t: float, dtype: torch.dtype = torch.float64) -> Tensor:
+        c = torch.tensor([[1.0, 1.1], [1.2, 1.3], [1.4, 1.5]], dtype=torch.float64)
+        return (1 / (c + (t - self.shift) ** 2)).to(dtype)
 
 
 @dataclass(frozen=True, eq=False)

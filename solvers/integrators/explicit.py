@@ -83,8 +83,8 @@ class Dopri5(ExplicitRungeKutta):
     order = 5
     adaptive = True
     dense_output = True
-    real_stability = 3.3065678925634567
-    imaginary_stability = 0.0
+    real_stability = 3.306567892634945
+    imaginary_stability = 0.9971890086325585
     tableau = Tableau(
         c=(0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0),
         a=(
@@ -136,8 +136,8 @@ class Tsit5(ExplicitRungeKutta):
     order = 5
     adaptive = True
     dense_output = True
-    real_stability = 3.506800624391449
-    imaginary_stability = 0.0
+    real_stability = 3.5068469938049946
+    imaginary_stability = 0.4779788680786442
     tableau = Tableau(
         c=(0.0, 0.161, 0.327, 0.9, 0.9800255409045097, 1.0, 1.0),
         a=(
