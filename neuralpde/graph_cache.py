@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 if TYPE_CHECKING:
-    from .graph import Graph
+    from .graph_class import Graph
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -170,6 +172,31 @@ def unpaired(edge_index: Tensor, weight: Tensor | None, num_nodes: int) -> tuple
     forward, backward = total[inverse], total[at]
     unequal = (forward - backward).abs() > tolerance * torch.maximum(forward.abs(), backward.abs())
     return missing, unequal & ~missing
+
+
+def refuse_directed(who: str, edge_index: Tensor, weight: Tensor | None, num_nodes: int) -> NoReturn:
+    """Raise for `who`, which needs an undirected graph, with what `unpaired` finds."""
+    missing, unequal = unpaired(edge_index, weight, num_nodes)
+    bad, what = missing, "have no reverse"
+    if not bool(missing.any()):
+        bad, what = unequal, "have another weight than their reverse"
+    source, target = edge_index[:, _first(bad)].tolist()
+    raise GraphError(
+        f"{who} needs an undirected graph: {int(bad.sum()):,} of {edge_index.size(1):,} edges {what} "
+        f"(first: {source} -> {target}). graph.to_undirected(), or Graph.from_edges(..., undirected=True), "
+        "mends that; Advection takes directed graphs."
+    )
+
+
+def warn_unentered(who: str, mask: Tensor) -> None:
+    """Warn that the degree-normalised `who` has zero rows, at the nodes of `mask` that no edge enters."""
+    count = int(mask.sum())
+    warnings.warn(
+        f"{count:,} isolated node{_s(count)} (first: {_first(mask)}) keep{'s' * (count == 1)} "
+        f"{'its' if count == 1 else 'their'} value; degree-normalised operators ({who}) set {'its' if count == 1 else 'their'} "
+        "row to 0.",
+        stacklevel=4,
+    )
 
 
 def _first(mask: Tensor) -> int:
