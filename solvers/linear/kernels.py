@@ -45,16 +45,14 @@ def spmm(pattern: Pattern, values: Tensor, x: Tensor, stored: Tensor | None = No
         flat = x.movedim(-2, 0)
         out = spmm(pattern, values, flat.reshape(flat.shape[0], -1), stored)
         return out.reshape(pattern.num_rows, *flat.shape[1:]).movedim(0, -2)
-    if torch.is_grad_enabled() and (values.requires_grad or x.requires_grad):
-        return _Spmm.apply(pattern, stored, values, x)  # type: ignore[return-value]
-    if _in_forward_mode(values, x):
+    if _is_differentiated(values, x):
         return _Spmm.apply(pattern, stored, values, x)  # type: ignore[return-value]
     return _product(pattern, values, x, stored)
 
 
 def sddmm(pattern: Pattern, g: Tensor, x: Tensor) -> Tensor:
     """`s_k = sum_c conj(g[rows_k, c]) x[cols_k, c]`, `[entries]`, in the pattern's order."""
-    if (torch.is_grad_enabled() and (g.requires_grad or x.requires_grad)) or _in_forward_mode(g, x):
+    if _is_differentiated(g, x):
         return _Sddmm.apply(pattern, g, x)  # type: ignore[return-value]
     return _sampled(pattern, g, x)
 
@@ -191,7 +189,11 @@ def _conj(x: Tensor) -> Tensor:
     return x.conj().resolve_conj() if x.is_complex() else x
 
 
-def _in_forward_mode(*args: Tensor) -> bool:
-    return torch.autograd.forward_ad._current_level >= 0 and any(
-        torch.autograd.forward_ad.unpack_dual(a).tangent is not None for a in args
-    )
+def _is_differentiated(a: Tensor, b: Tensor) -> bool:
+    """Whether a derivative is being taken: by backward or forward mode, or inside a transform of torch.func."""
+    if torch.is_grad_enabled() and (a.requires_grad or b.requires_grad):
+        return True
+    forward, wrapped = torch.autograd.forward_ad, torch._C._functorch.is_functorch_wrapped_tensor
+    if forward._current_level >= 0 and any(forward.unpack_dual(x).tangent is not None for x in (a, b)):
+        return True
+    return wrapped(a) or wrapped(b)
