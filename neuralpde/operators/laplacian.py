@@ -37,7 +37,9 @@ class Laplacian(GraphOperator):
     Args:
         graph: the nodes and edges.
         normalization: "none", "sym", "rw" or "col".
-        weight: `[E]`, used instead of the graph's; may need a gradient (a learnable conductivity).
+        weight: `[E]`, used instead of the graph's; may need a gradient.
+        conductivity: `[E]`, a factor c on the weights in L, not in the degrees that normalise: -L u = (1 / m) div(c grad u).
+            May need a gradient.
         mass: `[N]`, used instead of the degree; not with "none".
         self_loops: add 1 to the degrees that normalise (GCN's renormalisation; L itself does not see loops).
         dtype: of the operator; None for that of the weights.
@@ -60,16 +62,18 @@ class Laplacian(GraphOperator):
         normalization: Normalization = "none",
         *,
         weight: Tensor | None = None,
+        conductivity: Tensor | None = None,
         mass: Tensor | None = None,
         self_loops: bool = False,
         dtype: torch.dtype | None = None,
     ):
-        parts = normalize(graph, normalization, weight, mass, self_loops, dtype)
+        parts = normalize(graph, normalization, weight, mass, self_loops, dtype, conductivity)
         symmetric = normalization in ("none", "sym")
-        if symmetric and weight is not None:
-            require_symmetric(graph, weight, "weight")
+        for name, value in (("weight", weight), ("conductivity", conductivity)):
+            if symmetric and value is not None:
+                require_symmetric(graph, value, name)
         values = torch.cat([-parts.edge, parts.degree * parts.inverse_mass])
-        interval = (0.0, spectral_bound(graph, parts, normalization, weight)) if parts.nonnegative else None
+        interval = (0.0, spectral_bound(graph, parts, normalization)) if parts.nonnegative else None
         matrix = SparseOperator(
             graph.loop_pattern, values, symmetric, symmetric and parts.nonnegative, interval=interval
         )

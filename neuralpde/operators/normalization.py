@@ -33,12 +33,14 @@ class Normalized:
 
     Attributes:
         edge: scaled weights, `[E]`, in the order of the edges.
-        degree: sums of the rows of A (of the columns for "col"), without added self-loops, `[N]`.
+        flux: the weights before scaling (times the conductivity, if there is one), `[E]`.
+        degree: sums of `flux` over the rows (over the columns for "col"), without added self-loops, `[N]`.
         inverse_mass: 1 / M, `[N]`; 0 for nodes without mass; ones for "none".
         nonnegative: no weight is negative.
     """
 
     edge: Tensor
+    flux: Tensor
     degree: Tensor
     inverse_mass: Tensor
     nonnegative: bool
@@ -51,6 +53,7 @@ def normalize(
     mass: Tensor | None = None,
     self_loops: bool = False,
     dtype: torch.dtype | None = None,
+    conductivity: Tensor | None = None,
     who: str = "Laplacian",
 ) -> Normalized:
     """Scale the weights of a graph by its degrees or by a mass.
@@ -62,6 +65,7 @@ def normalize(
         mass: `[N]` positive, used instead of the degree.
         self_loops: add 1 to the degree that normalises (GCN's renormalisation).
         dtype: of the result; None for that of the weights.
+        conductivity: `[E]`, a factor on the weights that the degree which normalises does not see.
         who: what is being made, for messages.
 
     Raises:
@@ -74,24 +78,25 @@ def normalize(
     if normalization in ("none", "sym"):
         graph.require_undirected(f'{who} with normalization="{normalization}"')
     source, target = graph.edge_index
-    degree = w.new_zeros(graph.num_nodes).index_add(0, source if normalization == "col" else target, w)
-    nonnegative = not w.numel() or bool(w.detach().min() >= 0)
+    end = source if normalization == "col" else target
+    flux = w if conductivity is None else w * _per_edge(graph, conductivity, "conductivity").to(w.dtype)
+    degree = flux.new_zeros(graph.num_nodes).index_add(0, end, flux)
+    nonnegative = not flux.numel() or bool(flux.detach().min() >= 0)
     if normalization == "none":
         if mass is not None:
             raise ValueError('mass given with normalization="none"; use "rw" (M^-1 L), "sym" or "col" to divide by it')
-        return Normalized(w, degree, torch.ones_like(degree), nonnegative)
-    inverse = _inverse_mass(graph, normalization, degree, mass, self_loops, nonnegative)
-    if normalization == "rw":
-        edge = w * inverse[target]
-    elif normalization == "col":
-        edge = w * inverse[source]
-    else:
+        return Normalized(flux, flux, degree, torch.ones_like(degree), nonnegative)
+    own = degree if conductivity is None else degree.new_zeros(graph.num_nodes).index_add(0, end, w)
+    inverse = _inverse_mass(graph, normalization, own, mass, self_loops)
+    if normalization == "sym":
         root = _root(inverse)
-        edge = w * root[source] * root[target]
-    return Normalized(edge, degree, inverse, nonnegative)
+        edge = flux * root[source] * root[target]
+    else:
+        edge = flux * inverse[end]
+    return Normalized(edge, flux, degree, inverse, nonnegative)
 
 
-def spectral_bound(graph: Graph, parts: Normalized, normalization: str, weight: Tensor | None = None) -> float:
+def spectral_bound(graph: Graph, parts: Normalized, normalization: str) -> float:
     """A number that no eigenvalue of M^-1 (D - A) exceeds in modulus, for nonnegative weights.
 
     The matrix is at most M^-1 (D + A) in modulus, entry by entry, whose spectral radius is at most
@@ -102,7 +107,7 @@ def spectral_bound(graph: Graph, parts: Normalized, normalization: str, weight: 
     """
     with torch.no_grad():
         source, target = graph.edge_index if normalization != "col" else graph.edge_index.flip(0)
-        w = _weights(graph, weight, parts.edge.dtype).detach()
+        w = parts.flux.detach()
         w = torch.where(source == target, torch.zeros((), dtype=w.dtype, device=w.device), w)  # loops cancel in D - A
         inverse = parts.inverse_mass.detach()
         degree = torch.zeros_like(inverse).index_add(0, target, w)
@@ -115,26 +120,32 @@ def spectral_bound(graph: Graph, parts: Normalized, normalization: str, weight: 
 def _weights(graph: Graph, weight: Tensor | None, dtype: torch.dtype | None) -> Tensor:
     if weight is None:
         return graph.edge_weight(dtype)
-    if weight.shape != (graph.num_edges,):
-        raise ValueError(f"weight has shape {tuple(weight.shape)}; expected one per edge, ({graph.num_edges},)")
+    weight = _per_edge(graph, weight, "weight")
     return weight if dtype is None else weight.to(dtype)
 
 
-def _inverse_mass(
-    graph: Graph, normalization: str, degree: Tensor, mass: Tensor | None, self_loops: bool, nonnegative: bool
-) -> Tensor:
+def _per_edge(graph: Graph, value: Tensor, name: str) -> Tensor:
+    if value.shape != (graph.num_edges,):
+        raise ValueError(f"{name} has shape {tuple(value.shape)}; expected one per edge, ({graph.num_edges},)")
+    return value
+
+
+def _inverse_mass(graph: Graph, normalization: str, degree: Tensor, mass: Tensor | None, self_loops: bool) -> Tensor:
     if mass is not None:
         if mass.shape != degree.shape or not bool((mass.detach() > 0).all()):
-            raise ValueError(f"mass has shape {tuple(mass.shape)}; expected {tuple(degree.shape)}, all of it positive")
+            raise ValueError(
+                f"mass of shape {tuple(mass.shape)}, least {float(mass.detach().min()) if mass.numel() else 0:g}; "
+                f"expected one positive number per node, {tuple(degree.shape)}"
+            )
         return 1 / (mass.to(degree.dtype) + float(self_loops))
-    if not nonnegative:
+    total = degree + float(self_loops)
+    if len(total) and bool(total.detach().min() < 0):
         raise GraphError(
-            f'normalization="{normalization}" divides by degrees, and some weights are negative: '
+            f'normalization="{normalization}" divides by degrees, and some are negative: '
             'use normalization="none", weight.abs(), or give mass='
         )
     if not self_loops:
         graph.warn_isolated(normalization)
-    total = degree + float(self_loops)
     return torch.where(total > 0, 1 / torch.where(total > 0, total, torch.ones_like(total)), torch.zeros_like(total))
 
 
