@@ -12,10 +12,18 @@ from .errors import NeuralPDEError as NeuralPDEError
 from .graph import Graph as Graph
 from .graph import as_graph as as_graph
 from .graph_check import relabel as relabel
+from .models.block import PDEBlock as PDEBlock
+from .models.graph_model import GraphClassifier as GraphClassifier
+from .models.node_classifier import NodeClassifier as NodeClassifier
 from .monitors.base import Monitor as Monitor
 from .monitors.base import Observable as Observable
 from .pdes.base import GraphPDE as GraphPDE
 from .simulate import Simulation as Simulation
 from .simulate import simulate as simulate
+from .training.checkpoint import load as load
+from .training.checkpoint import save as save
+from .training.config import FitConfig as FitConfig
+from .training.evaluate import evaluate as evaluate
+from .training.fit import fit as fit
 
 __version__: str

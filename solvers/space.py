@@ -35,6 +35,12 @@ class Space(ABC):
     def spread(self, c: Tensor, like: Tensor) -> Tensor:
         """One number per group, `[groups]`, made broadcastable to `like`."""
 
+    def pool(self, x: Tensor) -> Tensor:
+        """Sum over the nodes, channel by channel, `[..., nodes, c] -> [..., groups, c]`."""
+        rows = x.movedim(-2, 0).reshape(x.shape[-2], -1)
+        sums = torch.stack([self.total(column.unsqueeze(1)) for column in rows.unbind(1)], 1)
+        return sums.reshape(-1, *x.shape[:-2], x.shape[-1]).movedim(0, -2)
+
     def dot(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         """`k` inner products in one reduction, `[k, groups]`; the left factor is conjugated."""
         return torch.stack([self.total(_conj(a) * b) for a, b in pairs])
@@ -65,6 +71,9 @@ class Plain(Space):
 
     def spread(self, c: Tensor, like: Tensor) -> Tensor:
         return c.reshape(())
+
+    def pool(self, x: Tensor) -> Tensor:
+        return x.sum(-2, keepdim=True)
 
     def dot(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         return torch.stack([torch.vdot(a.reshape(-1), b.reshape(-1)) for a, b in pairs]).unsqueeze(1)
@@ -108,6 +117,10 @@ class PerGraph(Space):
         shape = [1] * like.dim()
         shape[self.dim if like.dim() > 1 else 0] = self.batch.numel()
         return c[self.batch].reshape(shape)
+
+    def pool(self, x: Tensor) -> Tensor:
+        shape = (*x.shape[:-2], self.groups, x.shape[-1])
+        return x.new_zeros(shape).index_add(x.dim() - 2, self.batch, x)
 
 
 def _conj(x: Tensor) -> Tensor:

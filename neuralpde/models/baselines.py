@@ -1,0 +1,93 @@
+"""What an equation is compared with: a network that sees no edges, and a graph convolutional network."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..graph import Graph
+from .encoder import Encoder, probability
+from .inputs import read_inputs
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
+
+def _widths(in_channels: int, hidden: int, num_classes: int, layers: int) -> list[int]:
+    if layers < 1:
+        raise ValueError(f"layers = {layers}; expected at least 1")
+    return [in_channels, *[hidden] * (layers - 1), num_classes]
+
+
+class MLP(nn.Module):
+    """`x <- relu(W drop(x) + b)` on each node by itself; the last layer without relu.
+
+    Args:
+        in_channels: features per node.
+        num_classes: classes.
+        hidden: width of the hidden layers.
+        layers: number of linear layers.
+        dropout: share of each layer's input dropped in training.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, hidden: int = 64, layers: int = 2, dropout: float = 0.5):
+        super().__init__()
+        self.in_channels, self.num_classes, self.hidden = in_channels, num_classes, hidden
+        self.layers, self.dropout = layers, probability(dropout)
+        widths = _widths(in_channels, hidden, num_classes, layers)
+        self.linears = nn.ModuleList(Encoder(a, b, dropout) for a, b in pairwise(widths))
+
+    def forward(
+        self,
+        x: Tensor | Graph | Data,
+        edge_index: Tensor | Graph | Data | None = None,
+        edge_weight: Tensor | None = None,
+        batch: Tensor | None = None,
+    ) -> Tensor:
+        """Class scores `[nodes, num_classes]`; the edges are not looked at, and may be left out."""
+        if not isinstance(x, Tensor):
+            _, x = read_inputs(x, edge_index, edge_weight, batch)
+        for linear in self.linears[:-1]:
+            x = linear(x).relu()
+        return self.linears[-1](x)
+
+
+class GCN(nn.Module):
+    """`x <- relu(D^-1/2 (A + I) D^-1/2 drop(x) W + b)`, PyG's `GCNConv`; the last layer without relu.
+
+    Args:
+        in_channels: features per node.
+        num_classes: classes.
+        hidden: width of the hidden layers.
+        layers: number of convolutions.
+        dropout: share of each layer's input dropped in training.
+
+    Reference: Kipf, Welling (2017), Semi-supervised classification with graph convolutional networks.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, hidden: int = 64, layers: int = 2, dropout: float = 0.5):
+        from torch_geometric.nn import GCNConv
+
+        super().__init__()
+        self.in_channels, self.num_classes, self.hidden = in_channels, num_classes, hidden
+        self.layers, self.dropout = layers, probability(dropout)
+        widths = _widths(in_channels, hidden, num_classes, layers)
+        self.convs = nn.ModuleList(GCNConv(a, b) for a, b in pairwise(widths))
+
+    def forward(
+        self,
+        x: Tensor | Graph | Data,
+        edge_index: Tensor | Graph | Data | None = None,
+        edge_weight: Tensor | None = None,
+        batch: Tensor | None = None,
+    ) -> Tensor:
+        """Class scores `[nodes, num_classes]`; call with a `Graph` or `Data`, or as PyG's layers are called."""
+        graph, x = read_inputs(x, edge_index, edge_weight, batch)
+        last = len(self.convs) - 1
+        for i, conv in enumerate(self.convs):
+            x = conv(F.dropout(x, self.dropout, self.training), graph.edge_index, graph.weight)
+            x = x if i == last else x.relu()
+        return x

@@ -1,0 +1,131 @@
+"""Fitting a model: epochs, the best of them by validation, and resuming where a run stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ..graph import Graph
+from ..models.block import PDEBlock
+from .checkpoint import Progress, load_progress, save
+from .config import FitConfig
+from .evaluate import Batches
+from .history import Epoch, History
+from .seeds import rng_state, seeded, set_rng_state
+from .tasks import Task, make_task
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
+
+@dataclass
+class _Run:
+    """Everything that changes during a fit, beside the model."""
+
+    optimizer: torch.optim.Optimizer
+    epochs: list[Epoch] = field(default_factory=list)
+    best: Epoch | None = None
+    best_state: dict[str, Tensor] = field(default_factory=dict)
+
+
+def fit(
+    model: nn.Module,
+    data: Graph | Data | Batches,
+    val: Graph | Data | Batches | Tensor | None = None,
+    *,
+    task: str = "node",
+    config: FitConfig | None = None,
+    epochs: int | None = None,
+    resume: str | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> History:
+    """Minimise the cross-entropy, and leave the model with the weights of the epoch that validated best.
+
+    The best epoch is chosen by validation accuracy, among equals by validation loss. Of the labels only those of the
+    training and validation sets are looked at.
+
+    Args:
+        model: gives class scores; called with `data`, or with each batch.
+        data: for `task="node"` a `Graph` or `Data` with `x`, `y`, `train_mask` and (unless `val` is given) `val_mask`;
+            for `task="graph"` an iterable of batches, each a PyG `Batch` with `y` or a pair `(Graph, y)`.
+        val: for nodes a mask, or another `Data` with `val_mask`; for graphs the batches to validate on.
+        task: "node" or "graph".
+        config: how; None for `FitConfig()`.
+        epochs: short for `config=FitConfig(epochs=...)`.
+        resume: a checkpoint of a broken run; with the same configuration (but for `epochs`, `patience` and
+            `checkpoint`) the fit goes on as if it had not been broken, bit for bit.
+        on_epoch: called after every epoch, for a progress display.
+
+    Returns:
+        The `History`.
+
+    Raises:
+        ValueError, TypeError: for data without a training or a validation set.
+        CheckpointError: the checkpoint is of another model or another configuration.
+    """
+    config = config or FitConfig()
+    config = config if epochs is None else replace(config, epochs=epochs)
+    work = make_task(task, data, val)
+    run = _Run(config.optimizer_for(model.parameters()))
+    with seeded(config.seed):
+        if resume is not None:
+            _resume(model, run, config, resume)
+        while len(run.epochs) < config.epochs and not _out_of_patience(run, config):
+            _one_epoch(model, run, work, config)
+            last = len(run.epochs) == config.epochs or _out_of_patience(run, config)
+            if config.checkpoint is not None and (last or len(run.epochs) % config.checkpoint_every == 0):
+                save(model, config.checkpoint, _progress(model, run, config))
+            if on_epoch is not None:
+                on_epoch(run.epochs[-1])
+    model.load_state_dict(run.best_state)
+    model.eval()
+    return History(tuple(run.epochs), "patience" if _out_of_patience(run, config) else "epochs")
+
+
+def _out_of_patience(run: _Run, config: FitConfig) -> bool:
+    return config.patience is not None and run.best is not None and len(run.epochs) - run.best.epoch >= config.patience
+
+
+def _one_epoch(model: nn.Module, run: _Run, work: Task, config: FitConfig) -> None:
+    began = time.perf_counter()
+    model.train()
+    total, count, evaluations = 0.0, 0, 0
+    for loss, size in work.losses(model):
+        run.optimizer.zero_grad()
+        loss.backward()
+        if config.clip is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        run.optimizer.step()
+        total, count = total + float(loss.detach()) * size, count + size
+        evaluations += sum(m.stats.evaluations for m in model.modules() if isinstance(m, PDEBlock) and m.stats)
+    if not count:
+        raise ValueError("there is nothing to train on: the loader yielded no batch")
+    val_loss, val_accuracy = work.validate(model)
+    seconds = time.perf_counter() - began
+    epoch = Epoch(len(run.epochs) + 1, total / count, val_loss, val_accuracy, evaluations, seconds)
+    run.epochs.append(epoch)
+    if epoch.better_than(run.best):
+        run.best, run.best_state = epoch, _copy(model)
+
+
+def _copy(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _progress(model: nn.Module, run: _Run, config: FitConfig) -> Progress:
+    history = History(tuple(run.epochs)).to_dict()
+    return Progress(asdict(config), history, _copy(model), run.best_state, run.optimizer.state_dict(), rng_state())
+
+
+def _resume(model: nn.Module, run: _Run, config: FitConfig, path: str) -> None:
+    progress = load_progress(path, model, asdict(config))
+    run.epochs = list(History.from_dict(progress.history).epochs)
+    run.best, run.best_state = History(run.epochs).best, progress.best
+    model.load_state_dict(progress.current)
+    run.optimizer.load_state_dict(progress.optimizer)
+    set_rng_state(progress.rng)

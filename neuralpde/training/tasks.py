@@ -1,0 +1,110 @@
+"""What one epoch of training goes over, and what it is validated on: the nodes of a graph, or batches of graphs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from solvers import unknown
+
+from ..graph import Graph, as_graph
+from .evaluate import Batches, check_mask, graph_batch, graph_scores, labels, node_scores, validate
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
+
+class Task(ABC):
+    """A training set and a validation set."""
+
+    @abstractmethod
+    def losses(self, model: nn.Module) -> Iterator[tuple[Tensor, int]]:
+        """Mean loss of each batch of one epoch, with the number of nodes or graphs in it."""
+
+    @abstractmethod
+    def validate(self, model: nn.Module) -> tuple[float, float]:
+        """Mean loss and accuracy on the validation set, without dropout."""
+
+
+@dataclass(frozen=True, eq=False)
+class NodeTask(Task):
+    """Some nodes of a graph train, others validate; one batch an epoch.
+
+    Args:
+        data: with `x` and `y`.
+        train: `[nodes]` bool.
+        val_data, val: the graph and mask for validation.
+    """
+
+    data: Graph | Data
+    train: Tensor
+    val_data: Graph | Data
+    val: Tensor
+
+    def losses(self, model: nn.Module) -> Iterator[tuple[Tensor, int]]:
+        loss, _ = node_scores(as_graph(self.data).space, model(self.data), labels(self.data), self.train)
+        yield loss, 1
+
+    def validate(self, model: nn.Module) -> tuple[float, float]:
+        return validate(model, self.val_data, self.val)
+
+
+@dataclass(frozen=True, eq=False)
+class GraphTask(Task):
+    """Batches of graphs train, others validate.
+
+    Args:
+        train, val: iterables of PyG batches with `y`, or of `(Graph, y)`; iterated once an epoch.
+    """
+
+    train: Batches
+    val: Batches
+
+    def losses(self, model: nn.Module) -> Iterator[tuple[Tensor, int]]:
+        for item in self.train:
+            graph, y = graph_batch(item)
+            yield graph_scores(model(graph), y)[0], y.numel()
+
+    def validate(self, model: nn.Module) -> tuple[float, float]:
+        return validate(model, self.val)
+
+
+def make_task(task: str, data: Graph | Data | Batches, val: Graph | Data | Batches | Tensor | None) -> Task:
+    """The task that `fit` was asked for.
+
+    Raises:
+        ValueError: there is no training or validation set.
+        TypeError: a loader for a node task, or a single graph for a graph task.
+    """
+    if task not in ("node", "graph"):
+        raise unknown("task", task, ("node", "graph"))
+    single = isinstance(data, Graph) or hasattr(data, "edge_index")
+    if task == "graph":
+        if single:
+            raise TypeError(f"task='graph' needs batches of graphs, got one {type(data).__name__}; for nodes task='node'")
+        if val is None or isinstance(val, Tensor):
+            raise ValueError("task='graph' needs batches to validate on: fit(model, train_loader, val_loader, ...)")
+        return GraphTask(data, val)  # type: ignore[arg-type]
+    if not single:
+        raise TypeError(f"task='node' needs one Graph or Data, got a {type(data).__name__}; for batches task='graph'")
+    if val is None or isinstance(val, Tensor):
+        other, mask = data, val if val is not None else _mask(data, "val_mask")
+    else:
+        other, mask = val, _mask(val, "val_mask")
+    return NodeTask(data, _mask(data, "train_mask"), other, check_mask(mask, as_graph(other)))  # type: ignore[arg-type]
+
+
+def _mask(data: object, name: str) -> Tensor:
+    graph = as_graph(data)  # type: ignore[arg-type]
+    mask = graph.node.get(name)
+    if mask is None:
+        raise ValueError(f"the data has no {name}, bool of shape ({graph.num_nodes},); datasets.class_split draws masks")
+    mask = check_mask(mask, graph)
+    if not bool(torch.count_nonzero(mask)):
+        raise ValueError(f"{name} holds no node; expected at least one True")
+    return mask
