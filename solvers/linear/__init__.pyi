@@ -1,6 +1,14 @@
+from .bicgstab import BiCGStab as BiCGStab
+from .cg import CG as CG
+from .gmres import GMRES as GMRES
 from .kernels import sddmm as sddmm
 from .kernels import spmm as spmm
 from .pattern import Pattern as Pattern
+from .preconditioners import Jacobi as Jacobi
+from .preconditioners import Preconditioner as Preconditioner
+from .solver import LinearSolver as LinearSolver
+from .solver import Prepared as Prepared
+from .solver import Solve as Solve
 from .sparse import SparseOperator as SparseOperator
 from .stored import Dense as Dense
 from .stored import Diagonal as Diagonal
