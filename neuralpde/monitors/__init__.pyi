@@ -1,2 +1,14 @@
 from .base import Monitor as Monitor
 from .base import Observable as Observable
+from .conserved import Mass as Mass
+from .conserved import Norm as Norm
+from .differences import energy_density as energy_density
+from .energy import DirichletEnergy as DirichletEnergy
+from .energy import RayleighQuotient as RayleighQuotient
+from .hamiltonian import Energetic as Energetic
+from .hamiltonian import Hamiltonian as Hamiltonian
+from .rank import EffectiveRank as EffectiveRank
+from .rank import NumericalRank as NumericalRank
+from .verdict import Trend as Trend
+from .verdict import Verdict as Verdict
+from .verdict import verdict as verdict
