@@ -85,9 +85,10 @@ class GCN(nn.Module):
         batch: Tensor | None = None,
     ) -> Tensor:
         """Class scores `[nodes, num_classes]`; call with a `Graph` or `Data`, or as PyG's layers are called."""
-        graph, x = read_inputs(x, edge_index, edge_weight, batch)
-        last = len(self.convs) - 1
-        for i, conv in enumerate(self.convs):
-            x = conv(F.dropout(x, self.dropout, self.training), graph.edge_index, graph.weight)
-            x = x if i == last else x.relu()
-        return x
+        graph, u = read_inputs(x, edge_index, edge_weight, batch)
+        for conv in self.convs[:-1]:
+            u = self._convolve(conv, u, graph).relu()
+        return self._convolve(self.convs[-1], u, graph)
+
+    def _convolve(self, conv: nn.Module, u: Tensor, graph: Graph) -> Tensor:
+        return conv(F.dropout(u, self.dropout, self.training), graph.edge_index, graph.weight)

@@ -50,7 +50,7 @@ class PDEBlock(nn.Module):
             raise ValueError(f"t = {t}; expected a positive final time")
         for name in options:
             if name == "save":
-                raise ValueError("a PDEBlock keeps the final state only, so it takes no save=; model.at(data, times) gives more")
+                raise ValueError("a PDEBlock keeps the final state only, so it takes no save=; block.simulate gives more")
             if name not in SolveOptions.__annotations__:
                 raise unknown("option", name, [key for key in SolveOptions.__annotations__ if key != "save"])
         if method != "auto":

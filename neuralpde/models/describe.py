@@ -1,6 +1,6 @@
 """A model as plain data, and back: the class's name and the arguments that it was made with.
 
-The convention: a class keeps each constructor argument as an attribute (or property) of the same name.
+An equation remembers its arguments; any other class keeps each as an attribute (or property) of the same name.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import solvers
 
 from .. import models, operators, pdes
 from ..errors import CheckpointError
+from ..pdes.arguments import arguments_of
 
 _PLAIN = (bool, int, float, str, type(None))
 _SOURCES = (models, pdes, operators, solvers)
@@ -43,6 +44,10 @@ def describe(obj: object) -> Any:
 
 
 def _arguments(obj: object) -> Iterator[tuple[str, object]]:
+    remembered = arguments_of(obj)
+    if remembered is not None:
+        yield from remembered.items()
+        return
     for name, parameter in inspect.signature(type(obj)).parameters.items():
         if parameter.kind is parameter.VAR_POSITIONAL or not hasattr(obj, name):
             raise CheckpointError(
@@ -85,8 +90,8 @@ def differences(first: Any, second: Any) -> tuple[str, str]:
     """Where two descriptions differ, in words: `("hidden=64, pde=GRAND", "hidden=32, pde=GraphCON")`; empty if nowhere."""
     a, b = dict(_flat(first)), dict(_flat(second))
     keys = [key for key in {**a, **b} if key not in a or key not in b or not _same(a[key], b[key])]
-    changed = {key for key in keys if key.rpartition(".")[2] == "class"}  # another class: its arguments say nothing more
-    keys = [key for key in keys if key in changed or not any(key.startswith(c.removesuffix("class")) for c in changed if "." in c)]
+    classes = [key for key in keys if key.endswith(".class")]  # another class: its arguments say nothing more
+    keys = [key for key in keys if key in classes or not any(key.startswith(c.removesuffix("class")) for c in classes)]
     return _words(a, keys), _words(b, keys)
 
 
@@ -101,7 +106,7 @@ def _flat(plain: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, Tensor) or isinstance(b, Tensor):
         return isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape == b.shape
-    return type(a) is type(b) and a == b or (isinstance(a, int | float) and isinstance(b, int | float) and a == b)
+    return bool(a == b)
 
 
 def _words(flat: dict[str, Any], keys: Sequence[str]) -> str:

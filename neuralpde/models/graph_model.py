@@ -60,9 +60,7 @@ class GraphClassifier(nn.Module):
         self.t, self.method, self.options = t, method, options
         self.pos_channels, self.dropout = pos_channels, dropout
         channels = hidden if pde.channels is None else pde.channels
-        self.encoder = nn.Sequential(
-            Encoder(in_channels + pos_channels, channels), nn.ReLU(), nn.Linear(channels, channels)
-        )
+        self.encoder = nn.Sequential(Encoder(in_channels + pos_channels, channels), nn.ReLU(), nn.Linear(channels, channels))
         self.block = PDEBlock(pde, t, method, **options)
         self.mix = nn.Linear(channels, channels)
         self.decoder = Decoder(channels, num_classes, dropout)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from solvers import VectorField
 
 from ..graph import Graph
+from .arguments import remembering
 
 
 class GraphPDE(nn.Module, ABC):
@@ -20,6 +21,11 @@ class GraphPDE(nn.Module, ABC):
     """
 
     channels: int | None = None  # width of u that the equation requires, None for any
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            cls.__init__ = remembering(cls.__init__)  # what a checkpoint rebuilds the equation with
 
     @abstractmethod
     def on(self, graph: Graph, u0: Tensor) -> VectorField:

@@ -91,9 +91,10 @@ def load(path: str | os.PathLike[str], model: nn.Module | None = None, *, known:
                 f"{path} holds the weights of a model that cannot be rebuilt from its arguments; build it and call "
                 f"neuralpde.load({str(path)!r}, model)."
             )
-        model = rebuild(content["model"], known)
-        if not isinstance(model, nn.Module):
-            raise CheckpointError(f"{path} describes a {type(model).__name__}, which is no model")
+        rebuilt = rebuild(content["model"], known)
+        if not isinstance(rebuilt, nn.Module):
+            raise CheckpointError(f"{path} describes a {type(rebuilt).__name__}, which is no model")
+        model = rebuilt
     _fill(model, content, path)
     return model.eval()
 

@@ -125,7 +125,7 @@ def _progress(model: nn.Module, run: _Run, config: FitConfig) -> Progress:
 def _resume(model: nn.Module, run: _Run, config: FitConfig, path: str) -> None:
     progress = load_progress(path, model, asdict(config))
     run.epochs = list(History.from_dict(progress.history).epochs)
-    run.best, run.best_state = History(run.epochs).best, progress.best
+    run.best, run.best_state = History(run.epochs).best, dict(progress.best)
     model.load_state_dict(progress.current)
     run.optimizer.load_state_dict(progress.optimizer)
     set_rng_state(progress.rng)
