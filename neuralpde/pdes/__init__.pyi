@@ -1,4 +1,9 @@
 from .base import GraphPDE as GraphPDE
+from .coefficient import Coefficient as Coefficient
 from .diffusion import Diffusion as Diffusion
+from .from_conv import FromConv as FromConv
+from .from_conv import from_conv as from_conv
+from .grand import GRAND as GRAND
+from .graphcon import GraphCON as GraphCON
 from .oscillator import LinearOscillator as LinearOscillator
 from .wave import Wave as Wave

@@ -87,7 +87,7 @@ class Wave(GraphPDE):
         return LinearOscillator(laplacian, self._damping(graph, u0))
 
     def _squared(self, speed: float | Tensor, where: str, graph: Graph, u0: Tensor) -> Tensor:
-        c2 = torch.as_tensor(speed).to(u0) ** 2
+        c2 = torch.as_tensor(speed, dtype=u0.dtype, device=u0.device) ** 2
         if where == "scalar":
             return c2.expand(graph.num_edges)
         return (c2 + c2[reverse_edges(graph)]) / 2 if self.speed.learnable else c2
@@ -106,7 +106,7 @@ class Wave(GraphPDE):
         per_node = isinstance(speed, Tensor) and speed.dim() == 1 and len(speed) == like.shape[-2]
         if self.mass is None and not per_node:
             return None
-        mass = torch.ones((), dtype=like.dtype, device=like.device) if self.mass is None else _tensor(self.mass()).to(like)
+        mass = torch.ones((), dtype=like.dtype, device=like.device) if self.mass is None else torch.as_tensor(self.mass(), dtype=like.dtype, device=like.device)
         return mass / speed.to(like) ** 2 if isinstance(speed, Tensor) and per_node else mass.expand(like.shape[-2])
 
     def lift(self, graph: Graph, u0: Tensor) -> Tensor:
@@ -139,10 +139,6 @@ class Wave(GraphPDE):
 
 def _is_one(speed: float | Tensor) -> bool:
     return not isinstance(speed, Tensor) and speed == 1
-
-
-def _tensor(value: float | Tensor) -> Tensor:
-    return value if isinstance(value, Tensor) else torch.tensor(value)
 
 
 def _check_mass(mass: Tensor, graph: Graph, normalization: str) -> None:
