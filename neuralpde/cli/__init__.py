@@ -82,6 +82,6 @@ def _exit_code(error: Exception) -> int | None:
 
 
 def _version() -> str:
-    import neuralpde
+    from .. import __version__
 
-    return f"neuralpde {neuralpde.__version__}"
+    return f"neuralpde {__version__}"
