@@ -31,20 +31,21 @@ def spectral_radius(operator: LinearOperator, like: Tensor, space: Space, iterat
     with torch.no_grad():
         generator = torch.Generator().manual_seed(seed)
         v = torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like)
-        v = v / space.spread(space.norm(v).clamp_min(1e-300), v)
-        before, beta = torch.zeros_like(v), torch.zeros(space.groups, dtype=v.dtype, device=v.device)
+        tiny = torch.finfo(v.dtype).tiny
+        v = v / space.spread(space.norm(v).clamp_min(tiny), v)
+        before, beta = torch.zeros_like(v), torch.zeros(space.groups, dtype=v.real.dtype, device=v.device)
         alphas: list[Tensor] = []
         betas: list[Tensor] = []
         for _ in range(iterations):
             w = operator.matvec(v) - space.spread(beta, v) * before
-            alpha = space.dot([(v, w)])[0]
+            alpha = space.dot([(v, w)])[0].real
             w = w - space.spread(alpha, v) * v
             alphas.append(alpha)
             beta = space.norm(w)
             betas.append(beta)
             if float(beta.max()) <= 1e-10 * float(torch.stack(alphas).abs().max()):
                 break
-            before, v = v, w / space.spread(beta.clamp_min(1e-300), v)
+            before, v = v, w / space.spread(beta.clamp_min(tiny), v)
         a, b = torch.stack(alphas, 1).double(), torch.stack(betas, 1).double()[:, :-1]
         matrix = torch.diag_embed(a) + torch.diag_embed(b, 1) + torch.diag_embed(b, -1)
         return float(torch.linalg.eigvalsh(matrix).abs().max())
@@ -83,11 +84,12 @@ def _judge(
     lower = spectral_radius(operator, y, problem.space)
     name = "sqrt(lambda_max)" if oscillatory else "lambda_max"
     if dt * rate(lower) > limit * (1 + 1e-6):
+        largest = _rounded_down(limit / rate(lower))
         raise StabilityError(
-            f"{method.name} with dt = {dt:.6g} is unstable here: it needs dt <= {limit / rate(lower):.6g} "
+            f"{method.name} with dt = {dt:.6g} is unstable here: it needs dt <= {largest:.6g} "
             f"({limit:.6g} / {name}, lambda_max >= {lower:.6g} by Lanczos iteration). Take a smaller dt, or an implicit "
             'method such as method="crank_nicolson"; stability_check=False turns this check off.',
-            limit=limit / rate(lower),
+            limit=largest,
             spectral_bound=lower,
         )
     if math.isfinite(upper):
@@ -96,3 +98,9 @@ def _judge(
             f"dt <= {limit / rate(upper):.6g} is safe for certain",
             stacklevel=4,
         )
+
+
+def _rounded_down(x: float) -> float:
+    """To six digits, down: the step that the message names is not refused when it is taken."""
+    unit = 10.0 ** (math.floor(math.log10(x)) - 5)
+    return float(f"{math.floor(x / unit) * unit:.6g}")
