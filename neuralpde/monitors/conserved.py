@@ -20,7 +20,8 @@ class Mass(Observable):
     """The total of the features, `M(X) = sum over nodes i and channels c of m_i x_ic`.
 
     Diffusion u' = -L u keeps it with m = 1 if 1'L = 0 (`"none"`, `"col"`), and with m = d if L is row-stochastic (`"rw"`);
-    a finite-volume equation keeps it with the cells' areas. The real part is taken of complex features.
+    a finite-volume equation keeps it with the cells' areas; `Mass(pde.conserved(graph))` takes the weights that the equation
+    states. The real part is taken of complex features.
 
     Args:
         weight: m, `[nodes]`. None takes the field's `mass` if it has one, else `graph.node["area"]`, else 1.

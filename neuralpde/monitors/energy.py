@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from solvers import LinearOperator, VectorField, linear_flow, unknown
+from solvers import VectorField, linear_flow, unknown
 
 from ..graph import Graph
 from .base import Observable, Reading
@@ -68,7 +68,7 @@ class DirichletEnergy(Observable):
 
     def on(self, graph: Graph, field: VectorField | None = None, read: Callable[[Tensor], Tensor] | None = None) -> Reading:
         kernel = kernel_vector(graph, self.normalization, self.weight)
-        _warn_kernel(self.name, kernel, field)
+        _warn_kernel(self.name, kernel, field, read)
         nodes = torch.as_tensor(graph.space.size(kernel.unsqueeze(1)), dtype=torch.float64, device=graph.device)
         factor = 1.0 if self.scale == "sum" else 2.0 / nodes
 
@@ -113,7 +113,7 @@ class RayleighQuotient(Observable):
 
     def on(self, graph: Graph, field: VectorField | None = None, read: Callable[[Tensor], Tensor] | None = None) -> Reading:
         kernel = kernel_vector(graph, self.normalization, self.weight)
-        _warn_kernel(self.name, kernel, field)
+        _warn_kernel(self.name, kernel, field, read)
         inner = {"rw": 0.5, "col": -0.5}.get(self.normalization)
         root_mass = None if inner is None else _positive(_degree(graph, self.weight)).pow(inner).unsqueeze(1)
         space = graph.space
@@ -163,16 +163,18 @@ def _check(what: str, got: str, known: tuple[str, ...]) -> None:
         raise unknown(what, got, known)
 
 
-def _warn_kernel(name: str, kernel: Tensor, field: VectorField | None) -> None:
-    """Warn if the field is linear and moves the kernel of the energy; costs two products."""
+def _warn_kernel(name: str, kernel: Tensor, field: VectorField | None, read: Callable[[Tensor], Tensor] | None) -> None:
+    """Warn if the field is linear in the features and moves the kernel of the energy; costs two products."""
     flow = linear_flow(field)
-    operator = flow.operator if flow is not None else getattr(field, "stiffness", None)
-    if not isinstance(operator, LinearOperator) or not operator.columnwise or operator.shape[1] != len(kernel):
+    if flow is None or not flow.operator.columnwise or flow.operator.shape[1] != len(kernel):
         return
     with torch.no_grad():
         wave = torch.arange(len(kernel), device=kernel.device, dtype=torch.float64).mul(2.4).cos()
-        pair = torch.stack([kernel, kernel * wave], dim=1).to(dtype=operator.dtype, device=operator.device)
-        moved, probe = torch.linalg.vector_norm(operator.matvec(pair), dim=0).tolist()
+        pair = torch.stack([kernel, kernel * wave], dim=1).to(dtype=flow.operator.dtype, device=flow.operator.device)
+        seen = pair if read is None else read(pair)
+        if seen.shape != pair.shape or not torch.equal(seen, pair):  # the state is in other coordinates
+            return
+        moved, probe = torch.linalg.vector_norm(flow.operator.matvec(pair), dim=0).tolist()
     if moved > 1e-3 * probe:
         warnings.warn(
             f"{name} vanishes on a vector that the field's operator does not annihilate (|A k| = {moved:.3g}, |A v| = "

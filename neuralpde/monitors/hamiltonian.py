@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from solvers import LinearOperator, VectorField, rebind, tensors, unknown
+from solvers import LinearOperator, Space, VectorField, is_opaque, rebind, tensors, unknown
 
 from ..graph import Graph
 from .base import Observable, Reading
@@ -17,15 +17,17 @@ from .conserved import node_mass
 from .differences import energy_density
 from .features import as_real, node_features
 
-Densities = Callable[[float, Tensor], tuple[Tensor, Tensor]]
+T = TypeVar("T")
+Parts = Callable[[float, Tensor], tuple[Tensor, Tensor]]  # kinetic and potential energy, each [graphs]
 
 
 @runtime_checkable
 class Energetic(Protocol):
-    """A field that knows its energy, as densities that add up to it over the nodes."""
+    """A field that knows its energy, of a state stack((q, p)) with kinetic energy 1/2 <p, velocity(t, p)>."""
 
-    def energy(self, t: float, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Kinetic and potential energy of a state, each `[nodes]` or `[nodes, channels]`."""
+    def velocity(self, t: Tensor, p: Tensor) -> Tensor: ...
+    def energy(self, t: Tensor, y: Tensor, space: Space) -> Tensor:
+        """H of a state, `[graphs]`."""
         ...
 
 
@@ -34,9 +36,9 @@ class Hamiltonian(Observable):
     """The energy `H = T + V` of a state stack((q, p)); in float64, whatever the state's precision.
 
     Taken, in this order, from
-    1. the field's own `energy(t, y) -> (kinetic, potential)`, densities per node (see `Energetic`);
-    2. its `stiffness` K, for a linear force -K q: `T = 1/2 <p, M p>`, `V = 1/2 <q, M K q>`, with M the field's `mass`
-       (else `graph.node["area"]`, else 1). M K must be symmetric; then dH/dt = -<p, M D p> for damping D;
+    1. the field's `stiffness` K, for a linear force -K q: `T = 1/2 <p, M p>`, `V = 1/2 <q, M K q>`, with M K symmetric: M is
+       the field's `mass` if it has one, else 1 if K is symmetric, else `graph.node["area"]`. dH/dt = -<p, M D p> for damping D;
+    2. its own `energy(t, y, space)`, see `Energetic`: `T = 1/2 <p, velocity(p)>`, `V = H - T`;
     3. the graph alone, where there is no field: the wave equation q'' = -(D - A) q, `T = 1/2 |p|^2`, `V = 1/2 tr(q' L q)`.
 
     Leapfrog keeps it up to an oscillation of O(dt^2) and symplectic Euler up to O(dt), without drift; explicit Euler pumps
@@ -64,14 +66,11 @@ class Hamiltonian(Observable):
         return "Hamiltonian" if self.part == "total" else f"{self.part} energy"
 
     def on(self, graph: Graph, field: VectorField | None = None, read: Callable[[Tensor], Tensor] | None = None) -> Reading:
-        densities = _densities(graph, field)
+        parts = _parts(graph, field)
 
         def hamiltonian(t: float, y: Tensor) -> Tensor:
-            kinetic, potential = densities(t, y)
-            total = graph.space.total
-            if self.part == "total":
-                return total(kinetic) + total(potential)
-            return total(kinetic if self.part == "kinetic" else potential)
+            kinetic, potential = parts(t, y)
+            return {"total": kinetic + potential, "kinetic": kinetic, "potential": potential}[self.part]
 
         return hamiltonian
 
@@ -82,45 +81,62 @@ class Hamiltonian(Observable):
         return cls(), Graph.path(3), torch.stack([q, p]).double()
 
 
-def _densities(graph: Graph, field: VectorField | None) -> Densities:
-    if isinstance(field, Energetic):
-        return lambda t, y: _float64(*field.energy(t, y))
-    stiffness = getattr(field, "stiffness", None)
+def _parts(graph: Graph, field: VectorField | None) -> Parts:
     if field is None:
         return _wave(graph)
+    stiffness = getattr(field, "stiffness", None)
     if isinstance(stiffness, LinearOperator):
-        return _quadratic(graph, stiffness, node_mass(graph, field))
+        given = getattr(field, "mass", None) is not None
+        return _quadratic(graph, stiffness, node_mass(graph, field) if given or not stiffness.symmetric else None)
+    if isinstance(field, Energetic):
+        return _asked(graph, field)
     raise TypeError(
-        f"Hamiltonian needs a field with energy(t, y) -> (kinetic, potential) per node, or with `stiffness` (a "
-        f"LinearOperator K, force -K q); {type(field).__name__} has neither. Offer one, or watch Norm and DirichletEnergy."
+        f"Hamiltonian needs a field with `stiffness` (a LinearOperator K, force -K q), or with velocity(t, p) and "
+        f"energy(t, y, space); {type(field).__name__} has neither. Offer one, or watch Norm and DirichletEnergy."
     )
 
 
-def _wave(graph: Graph) -> Densities:
-    def densities(t: float, y: Tensor) -> tuple[Tensor, Tensor]:
-        q, p = (as_real(node_features(graph, part, None)) for part in _pair(y))
-        return p * p / 2, energy_density(graph, q) / 2
+def _wave(graph: Graph) -> Parts:
+    def parts(t: float, y: Tensor) -> tuple[Tensor, Tensor]:
+        q, p = (as_real(node_features(graph, half, None)) for half in _pair(y))
+        return graph.space.total(p * p) / 2, graph.space.total(energy_density(graph, q)) / 2
 
-    return densities
+    return parts
 
 
-def _quadratic(graph: Graph, stiffness: LinearOperator, mass: Tensor | None) -> Densities:
-    single = [x for x in tensors(stiffness) if x.is_floating_point() and x.dtype != torch.float64]
-    stiffness = rebind(stiffness, single, [x.double() for x in single])
+def _quadratic(graph: Graph, stiffness: LinearOperator, mass: Tensor | None) -> Parts:
+    stiffness = _in_float64(stiffness)
     weight = 0.5 if mass is None else mass.unsqueeze(1) / 2
 
-    def densities(t: float, y: Tensor) -> tuple[Tensor, Tensor]:
-        q, p = (node_features(graph, part, None) for part in _pair(y))
-        return weight * (p.conj() * p).real, weight * (q.conj() * stiffness.matvec(q)).real
+    def parts(t: float, y: Tensor) -> tuple[Tensor, Tensor]:
+        q, p = (node_features(graph, half, None) for half in _pair(y))
+        total = graph.space.total
+        return total(weight * (p.conj() * p).real), total(weight * (q.conj() * stiffness.matvec(q)).real)
 
-    return densities
+    return parts
+
+
+def _asked(graph: Graph, field: Energetic) -> Parts:
+    opaque = is_opaque(field)  # its tensors cannot be seen, so it stays in its own precision
+    exact = field if opaque else _in_float64(field)
+
+    def parts(t: float, y: Tensor) -> tuple[Tensor, Tensor]:
+        y = y if opaque or y.is_complex() else y.double()
+        time = torch.full((), t, dtype=y.real.dtype, device=y.device)
+        p = _pair(y)[1]
+        kinetic = graph.space.dot([(p, exact.velocity(time, p))])[0].real / 2
+        return kinetic, exact.energy(time, y, graph.space).real - kinetic
+
+    return parts
+
+
+def _in_float64(held: T) -> T:
+    """A copy that holds its real tensors in float64: q'Kq of a smooth float32 state cancels to noise."""
+    single = [x for x in tensors(held) if x.is_floating_point() and x.dtype != torch.float64]
+    return rebind(held, single, [x.double() for x in single])
 
 
 def _pair(y: Tensor) -> tuple[Tensor, Tensor]:
     if y.dim() < 2 or y.shape[0] != 2:
         raise ValueError(f"the state has shape {tuple(y.shape)}; expected stack((q, p)), (2, nodes, channels)")
     return y[0], y[1]
-
-
-def _float64(kinetic: Tensor, potential: Tensor) -> tuple[Tensor, Tensor]:
-    return kinetic.to(torch.float64), potential.to(torch.float64)

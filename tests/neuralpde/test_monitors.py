@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
-from neuralpde import Graph, Monitor, monitors
+from neuralpde import Graph, Monitor, monitors, simulate
 from neuralpde.monitors import (
     DirichletEnergy,
     EffectiveRank,
@@ -22,6 +22,7 @@ from neuralpde.monitors import (
     energy_density,
     verdict,
 )
+from neuralpde.pdes import Wave
 from solvers import Dense, LinearFlow, PerGraph, SparseOperator, solve
 
 NORMALIZATIONS = ["none", "sym", "sym_loops", "rw", "col"]
@@ -284,6 +285,28 @@ def test_warns_where_the_kernel_is_not_that_of_the_dynamics(cls, ours, theirs):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Quartic:
+    """H = |p|^2 / 2 + c sum q^4."""
+
+    c: torch.Tensor
+
+    def velocity(self, t, p):
+        return p
+
+    def energy(self, t, y, space):
+        return space.total(y[1] ** 2) / 2 + self.c * space.total(y[0] ** 4)
+
+    def __call__(self, t, y):
+        return torch.stack([y[1], -4 * self.c * y[0] ** 3])
+
+
+class Opaque:
+    """The same, but what it holds cannot be seen."""
+
+    velocity, energy, __call__, c = Quartic.velocity, Quartic.energy, Quartic.__call__, 0.25
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Oscillator:
     """q'' = -K q with masses m: m K is symmetric."""
 
@@ -323,6 +346,22 @@ def test_hamiltonian_of_a_linear_force_is_kept_with_the_mass_of_the_field(source
     torch.testing.assert_close(sum(parts), expected, rtol=1e-13, atol=0)
 
 
+def test_energies_of_a_wave_in_its_own_coordinates():
+    """Wave solves for sqrt(m) u with a symmetric stiffness: areas must not count twice, and u has constants as kernel."""
+    graph = random_graph(10, 2).with_node(area=torch.linspace(1, 2, 10, dtype=torch.float64))
+    u0 = random_state(graph, False, 3)
+    energies = [Monitor(Hamiltonian(part)) for part in ("total", "kinetic", "potential")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        watch = [*energies, roughness := Monitor(DirichletEnergy()), Monitor(Mass())]
+        simulate(Wave(mass=graph.node["area"]), graph, u0, 2.0, "dopri5", rtol=1e-10, monitors=watch)
+    total, kinetic, potential = (m.values for m in energies)
+    torch.testing.assert_close(potential, roughness.values / 2, rtol=1e-12, atol=0)
+    torch.testing.assert_close(total, kinetic + potential)
+    torch.testing.assert_close(total, total[:1].expand_as(total), rtol=1e-8, atol=0)
+    torch.testing.assert_close(watch[-1].values, watch[-1].values[:1].expand_as(total), rtol=1e-9, atol=1e-9)
+
+
 def test_hamiltonian_does_not_lose_a_smooth_float32_wave():
     graph = Graph.path(2000)
     x = 1 + 1e-3 * torch.cos(torch.pi * (torch.arange(2000, dtype=torch.float64) + 0.5) / 2000).unsqueeze(1)
@@ -335,16 +374,11 @@ def test_hamiltonian_does_not_lose_a_smooth_float32_wave():
 
 
 def test_hamiltonian_asks_the_field_first_or_says_what_is_missing():
-    class Knows:
-        def __call__(self, t, y):
-            return y
-
-        def energy(self, t, y):
-            return y[1] ** 2 / 2, y[0] ** 4 / 4
-
     graph, y = random_graph(4, 1), random_state(random_graph(4, 1), True, 1)
-    expected = (y[1] ** 2 / 2 + y[0] ** 4 / 4).sum()
-    torch.testing.assert_close(Hamiltonian().on(graph, Knows())(0, y)[0], expected)
+    for field in (Quartic(torch.tensor(0.25)), Opaque()):
+        kinetic, potential = (y[1] ** 2).sum() / 2, (y[0] ** 4).sum() / 4
+        for part, expected in [("total", kinetic + potential), ("kinetic", kinetic), ("potential", potential)]:
+            torch.testing.assert_close(Hamiltonian(part).on(graph, field)(0, y)[0], expected, rtol=1e-13, atol=0)
     with pytest.raises(TypeError, match="stiffness"):
         Hamiltonian().on(graph, lambda t, y: y)
     with pytest.raises(ValueError, match="stack"):
