@@ -117,12 +117,14 @@ class Problem:
         field: the vector field.
         space: how reductions over the state are done.
         rtol, atol: tolerances of the solve; inner (linear, nonlinear) solves derive theirs from them.
+        error_control: whether anybody looks at a step's error; a method whose estimate is not free leaves it out if not.
     """
 
     field: VectorField
     space: Space = field(default_factory=Plain)
     rtol: float = 1e-6
     atol: float = 1e-9
+    error_control: bool = True
 
     def f(self, t: float, y: Tensor) -> Tensor:
         """The field at time `t`, a number."""

@@ -2,6 +2,8 @@ from .adams import AdamsBashforth as AdamsBashforth
 from .adams import AdamsBashforthMoulton as AdamsBashforthMoulton
 from .base import Integrator as Integrator
 from .base import Step as Step
+from .bdf2 import BDF2 as BDF2
+from .crank_nicolson import CrankNicolson as CrankNicolson
 from .explicit import RK4 as RK4
 from .explicit import Bosh3 as Bosh3
 from .explicit import Dopri5 as Dopri5
@@ -9,7 +11,14 @@ from .explicit import Euler as Euler
 from .explicit import Heun as Heun
 from .explicit import Midpoint as Midpoint
 from .explicit import Tsit5 as Tsit5
+from .implicit_euler import ImplicitEuler as ImplicitEuler
+from .implicit_stage import ImplicitMethod as ImplicitMethod
+from .kutta import Fehlberg2 as Fehlberg2
+from .kutta import Heun3 as Heun3
+from .kutta import RK4ThreeEighths as RK4ThreeEighths
+from .sdirk2 import SDIRK2 as SDIRK2
 from .symplectic import Leapfrog as Leapfrog
 from .symplectic import SymplecticEuler as SymplecticEuler
 from .tableau import ExplicitRungeKutta as ExplicitRungeKutta
 from .tableau import Tableau as Tableau
+from .trbdf2 import TRBDF2 as TRBDF2

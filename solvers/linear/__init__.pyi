@@ -1,6 +1,9 @@
 from .bicgstab import BiCGStab as BiCGStab
 from .cg import CG as CG
+from .default import default_solver as default_solver
 from .gmres import GMRES as GMRES
+from .jacobian import Jacobian as Jacobian
+from .jacobian import linearise as linearise
 from .kernels import sddmm as sddmm
 from .kernels import spmm as spmm
 from .pattern import Pattern as Pattern

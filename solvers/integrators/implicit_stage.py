@@ -1,0 +1,167 @@
+"""What all implicit methods share: the equation of a stage, `Y = b + h f(t, Y)`, and what is kept from step to step.
+
+A linear field `A y + s` makes it one linear system, `(I - h A) Y = b + h s`; any other field is solved by Newton-Krylov.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..linear.default import default_solver
+from ..linear.gmres import GMRES
+from ..linear.jacobian import linearise
+from ..linear.solver import LinearSolver, Prepared, Solve
+from ..nonlinear import NewtonKrylov, weights
+from ..operator import Shifted
+from ..protocols import LinearFlow, Problem, Work, linear_flow
+from .base import Integrator, Step
+
+_FILTER_RTOL = 0.05  # an error estimate needs no more
+
+
+@dataclass(frozen=True, eq=False)
+class ImplicitState:
+    """What an implicit method keeps.
+
+    Attributes:
+        prepared: the solver of `I - h A` of a linear field.
+        h: the h that it was prepared for.
+        slope: `f(t, y)` at the current state, as the last stage left it, or None.
+        before: the state a step ago, or None.
+        dt: the size of that step.
+    """
+
+    prepared: Prepared | None = None
+    h: float = 0.0
+    slope: Tensor | None = None
+    before: Tensor | None = None
+    dt: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A solved stage.
+
+    Attributes:
+        y: the stage Y.
+        slope: `(Y - b) / h`, which is `f(t, Y)` without the amplification of the solver's error by a stiff field.
+        work: what it cost.
+        state: with the prepared solver in it.
+        failed: the step to return, if the stage could not be solved.
+    """
+
+    y: Tensor
+    slope: Tensor
+    work: Work
+    state: ImplicitState
+    failed: Step | None = None
+
+
+@dataclass(frozen=True)
+class ImplicitMethod(Integrator):
+    """A method whose stages are `Y = b + h f(t, Y)`.
+
+    Args:
+        linear_solver: for the systems inside; None takes CG for a symmetric operator and GMRES(30) for any other, with
+            Jacobi's preconditioner where the diagonal is uneven.
+        linear_rtol: relative residual of these systems; None derives it from the solve's tolerances.
+        max_newton: Newton iterations after which a step fails (nonlinear fields).
+    """
+
+    linear_solver: LinearSolver | None = None
+    linear_rtol: float | None = None
+    max_newton: int = 12
+    explicit = False
+
+    def __post_init__(self) -> None:
+        if self.linear_solver is not None and not isinstance(self.linear_solver, LinearSolver):
+            got = self.linear_solver
+            kind = f"the class {got.__name__}; pass an instance" if isinstance(got, type) else f"a {type(got).__name__}"
+            raise TypeError(f"linear_solver is {kind}; expected a LinearSolver such as CG() or GMRES()")
+        if self.linear_rtol is not None and not 0 < self.linear_rtol < 1:
+            raise ValueError(f"linear_rtol = {self.linear_rtol}; expected a number between 0 and 1, or None")
+
+    def init(self, problem: Problem, t: float, y: Tensor) -> tuple[ImplicitState, Work]:
+        return ImplicitState(), Work()
+
+    def stage(self, problem: Problem, t: float, h: float, b: Tensor, guess: Tensor, state: ImplicitState) -> Stage:
+        """Solve `Y = b + h f(t, Y)`, starting from `guess`."""
+        flow = linear_flow(problem.field)
+        if flow is not None:
+            return self._linear(problem, flow, h, b, guess, state)
+        root = self._newton.solve(problem, t, h, b, guess)
+        failed = None
+        if root.status != "ok":
+            failed = Step(root.y.detach(), status=root.status, retry=state, work=root.work, message=root.message)
+        return Stage(root.y, (root.y - b) / h, root.work, state, failed)
+
+    @property
+    def _newton(self) -> NewtonKrylov:
+        return NewtonKrylov(self.linear_solver, self.linear_rtol, self.max_newton)
+
+    def _linear(self, problem: Problem, flow: LinearFlow, h: float, b: Tensor, guess: Tensor, state: ImplicitState) -> Stage:
+        state = self._prepared(problem, flow, h, state)
+        assert state.prepared is not None
+        rhs = b if flow.source is None else b + h * flow.source
+        rtol = self._rtol(problem, rhs, guess)
+        solved = state.prepared.solve(rhs, guess.detach(), rtol=rtol)
+        work = Work(products=solved.products, linear_iterations=solved.iterations)
+        if solved.status == "breakdown" and self.linear_solver is None and state.prepared.solver.needs_symmetric:
+            instead = GMRES(preconditioner=state.prepared.solver.preconditioner)  # symmetric, but not definite
+            state = replace(state, prepared=instead.prepare(state.prepared.operator, problem.space))
+            assert state.prepared is not None
+            solved = state.prepared.solve(rhs, guess.detach(), rtol=rtol)
+            work = work + Work(products=solved.products, linear_iterations=solved.iterations)
+        failed = None if solved.converged else _failed(solved, state, work)
+        return Stage(solved.x, (solved.x - b) / h, work, state, failed)
+
+    def _prepared(self, problem: Problem, flow: LinearFlow, h: float, state: ImplicitState) -> ImplicitState:
+        if state.prepared is not None and state.h == h:
+            return state
+        system = Shifted(flow.operator, 1.0, -h)
+        solver = self.linear_solver
+        if solver is None:  # chosen once, by A itself: what suits large steps does no harm to small ones
+            solver = default_solver(flow.operator, problem.space) if state.prepared is None else state.prepared.solver
+        return replace(state, prepared=solver.prepare(system, problem.space), h=h)
+
+    def _rtol(self, problem: Problem, rhs: Tensor, guess: Tensor) -> float | Tensor:
+        """The relative residual at which an evenly spread error is one of size 1 in the norm of `weights`."""
+        if self.linear_rtol is not None:
+            return self.linear_rtol
+        with torch.no_grad():
+            space = problem.space
+            size = space.rms(rhs.detach()) * space.rms(weights(problem, guess).reciprocal_())
+            return size.clamp_min(torch.finfo(size.dtype).tiny).reciprocal().clamp(50 * torch.finfo(rhs.dtype).eps, 0.1)
+
+    @torch.no_grad()
+    def estimate(self, problem: Problem, t: float, end: Stage, h: float, raw: Tensor) -> tuple[Tensor | None, Work]:
+        """`(I - h J)^-1 raw`: an estimate that does not overrate what a stiff field damps (Hosea & Shampine 1996).
+
+        None if the problem's steps are not controlled by it.
+        """
+        if not problem.error_control:
+            return None, Work()
+        raw, work, prepared = raw.detach(), Work(), end.state.prepared
+        if linear_flow(problem.field) is None:
+            system = Shifted(linearise(problem, t, end.y), 1.0, -h)
+            prepared = (self.linear_solver or default_solver(system, problem.space)).prepare(system, problem.space)
+            work = Work(evaluations=1)
+        assert prepared is not None
+        solved = prepared.iterate(raw, None, _FILTER_RTOL)
+        work = work + Work(products=solved.products, linear_iterations=solved.iterations)
+        return (solved.x if solved.converged else raw), work
+
+
+def _failed(solved: Solve, state: ImplicitState, work: Work) -> Step:
+    status = "nonfinite" if solved.status == "nonfinite" else "linear"
+    return Step(solved.x.detach(), status=status, retry=state, work=work, message=solved.message)
+
+
+def taken(state: object, method: Integrator) -> ImplicitState:
+    """The state as what it must be."""
+    if not isinstance(state, ImplicitState):
+        raise TypeError(f"{method.name} got a {type(state).__name__} as its state; it takes what init or step returned")
+    return state

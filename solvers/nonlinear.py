@@ -1,0 +1,172 @@
+"""Newton-Krylov: the nonlinear equation of an implicit stage, `G(y) = y - h f(t, y) - b = 0`.
+
+    (I - h J) d = -G(y),  y += d,   J = df/dy at y, every system solved to a relative residual only as small as is needed
+
+Sizes are those of the error control: `|x| = rms(x / (tol (atol + rtol |y|)))`, the largest over the groups of the Space, and
+the iteration ends when `|G| <= 1`, or when the contraction of the updates says that the error is below 1. By the implicit
+function theorem the gradient of the root is one solve with `I - h J^H`.
+
+Reference: Dembo, Eisenstat & Steihaug (1982) SIAM J. Numer. Anal. 19, 400; Hairer & Wanner (1996) IV.8.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .errors import IntegrationError
+from .linear.default import default_solver
+from .linear.jacobian import Jacobian, linearise
+from .linear.solver import LinearSolver
+from .operator import Shifted
+from .protocols import Problem, Work
+
+TOLERANCE = 0.02  # of the error that a step may make
+_LOOSEST, _TIGHTEST = 0.1, 1e-3  # relative residual of the linear solves
+_GOOD_ENOUGH = 0.3  # a linear solve that ran out of iterations there is still a step forward
+
+
+@dataclass(frozen=True, eq=False)
+class Root:
+    """The outcome of a nonlinear solve.
+
+    Attributes:
+        y: the root.
+        status: "ok", "nonlinear", "linear" or "nonfinite".
+        work: what it cost.
+        message: the status in words; empty if ok.
+    """
+
+    y: Tensor
+    status: Literal["ok", "nonlinear", "linear", "nonfinite"]
+    work: Work
+    message: str = ""
+
+
+def weights(problem: Problem, like: Tensor) -> Tensor:
+    """What an error of size 1 is, entry by entry: `0.02 (atol + rtol |y|)`, and not below the rounding of the state."""
+    with torch.no_grad():
+        size = like.detach().abs()
+        rounding = 10 * torch.finfo(like.dtype).eps * problem.space.rms(like.detach())
+        floor = TOLERANCE * problem.atol + problem.space.spread(rounding, like) + torch.finfo(like.dtype).tiny
+        return size.mul_(TOLERANCE * problem.rtol).add_(floor)
+
+
+@dataclass(frozen=True)
+class NewtonKrylov:
+    """Newton's method with Krylov solves inside.
+
+    Args:
+        linear_solver: for `I - h J` (None: GMRES).
+        linear_rtol: relative residual of the linear solves; None lets it follow from what is left to do.
+        max_iterations: Newton iterations after which the solve is given up.
+    """
+
+    linear_solver: LinearSolver | None = None
+    linear_rtol: float | None = None
+    max_iterations: int = 12
+
+    def solve(self, problem: Problem, t: float, h: float, b: Tensor, guess: Tensor) -> Root:
+        """The root of `y - h f(t, y) - b`, from `guess`; gradients flow to b and to what the field holds."""
+        root = self._iterate(problem, t, h, b.detach(), guess.detach())
+        if root.status != "ok" or not torch.is_grad_enabled():
+            return root
+        value = problem.f(t, root.y)
+        work = root.work + Work(evaluations=1)
+        if not (value.requires_grad or b.requires_grad):
+            return Root(root.y, "ok", work)
+        defect = root.y - h * value - b  # close to zero: what it depends on, the root depends on
+        return Root(_ImplicitRoot.apply(self, problem, t, h, root.y, defect), "ok", work)  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def _iterate(self, problem: Problem, t: float, h: float, b: Tensor, y: Tensor) -> Root:
+        space, scale, work = problem.space, weights(problem, y), Work()
+        previous = done = None
+        size = delta = float("inf")
+        for count in range(self.max_iterations + 1):
+            jacobian = linearise(problem, t, y)
+            work = work + Work(evaluations=1)
+            defect = y - h * jacobian.value - b
+            sizes = space.rms(defect / scale)
+            done = (sizes <= 1) if done is None else done | (sizes <= 1)
+            size, left = torch.stack([sizes.amax(), (~done).any()]).tolist()
+            if not size < float("inf"):
+                return Root(y, "nonfinite", work, f"Newton's method met values that are not finite in iteration {count}")
+            if not left:
+                return Root(y, "ok", work)
+            if count == self.max_iterations:
+                break
+            if space.groups > 1:
+                defect = defect * space.spread(~done, defect)
+            rtol = self.linear_rtol or min(max(0.5 / size, _TIGHTEST), _LOOSEST)
+            system = Shifted(jacobian, 1.0, -h)
+            solver = self.linear_solver or default_solver(system, space)
+            solved = solver.prepare(system, space).solve(-defect, rtol=rtol)
+            work = work + Work(products=solved.products, linear_iterations=solved.iterations)
+            if not solved.converged and not solved.residual < _GOOD_ENOUGH:
+                status = "nonfinite" if solved.status == "nonfinite" else "linear"
+                return Root(y, status, work, f"{solved.message}, in Newton iteration {count + 1}")
+            y = y + solved.x
+            deltas = space.rms(solved.x / scale)
+            delta = float(deltas.amax())
+            if previous is not None:
+                rate = deltas / previous
+                if bool((~done & (rate > 2)).any()):
+                    return Root(y, "nonlinear", work, self._message("diverged after", count + 1, size, delta))
+                done = done | ((rate < 1) & (rate / (1 - rate) * deltas <= 1))
+                if bool(done.all()):
+                    return Root(y, "ok", work)
+            previous = deltas.clamp_min(torch.finfo(deltas.dtype).tiny)
+        return Root(y, "nonlinear", work, self._message("reached", self.max_iterations, size, delta))
+
+    def _message(self, did: str, count: int, size: float, delta: float) -> str:
+        return (
+            f"Newton's method {did} {count} iterations at a residual of {size:.1e} and an update of {delta:.1e}, "
+            f"in units of {TOLERANCE:g} times the step's tolerance (wanted 1)"
+        )
+
+    def adjoint_solve(self, problem: Problem, jacobian: Jacobian, h: float, g: Tensor) -> Tensor:
+        """`(I - h J^H)^-1 g`, to the accuracy of the gradient."""
+        system = Shifted(jacobian, 1.0, -h).adjoint
+        solver = self.linear_solver or default_solver(system, problem.space)
+        rtol = max(min(self.linear_rtol or 1.0, TOLERANCE * problem.rtol), 50 * torch.finfo(g.dtype).eps)
+        solved = solver.prepare(system, problem.space).solve(g, rtol=rtol)
+        if not solved.converged:
+            raise IntegrationError(f"the gradient of an implicit step needs a linear solve: {solved.message}", "linear")
+        return solved.x
+
+
+class _ImplicitRoot(torch.autograd.Function):
+    """The root y as a function of the defect r(theta) at fixed y: `dy = -(I - h J)^-1 dr`."""
+
+    @staticmethod
+    def forward(ctx, method: NewtonKrylov, problem: Problem, t: float, h: float, root: Tensor, defect: Tensor) -> Tensor:
+        ctx.method, ctx.problem, ctx.t, ctx.h = method, problem, t, h
+        ctx.save_for_backward(root)
+        return root.clone()
+
+    @staticmethod
+    def backward(ctx, g: Tensor):
+        (root,) = ctx.saved_tensors
+        with torch.no_grad():
+            jacobian = linearise(ctx.problem, ctx.t, root, forward=False)
+            back = -ctx.method.adjoint_solve(ctx.problem, jacobian, ctx.h, g)
+        if torch.is_grad_enabled():
+            back = _Once.apply(back, g)
+        return None, None, None, None, None, back
+
+
+class _Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, value: Tensor, source: Tensor) -> Tensor:
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, g: Tensor):
+        raise NotImplementedError(
+            "an implicit step on a nonlinear field has first derivatives only; for second ones hand a linear field as "
+            "LinearFlow(operator, source), or take an explicit method"
+        )
