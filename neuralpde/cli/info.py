@@ -63,9 +63,7 @@ def _monitors() -> list[dict[str, object]]:
     found = [(n, getattr(monitors, n)) for n in monitors.__all__]
     base = monitors.Observable
     return [
-        {"name": n, "what": _first_line(c)}
-        for n, c in found
-        if inspect.isclass(c) and issubclass(c, base) and c is not base
+        {"name": n, "what": _first_line(c)} for n, c in found if inspect.isclass(c) and issubclass(c, base) and c is not base
     ]
 
 
