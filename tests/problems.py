@@ -35,7 +35,7 @@ class Nonlinear:
 
 @dataclass(frozen=True, eq=False)
 class Riccati:
-    """`y' = -2 s y^2`, `s = t - shift`, solution `1 / (c + s^2)`: errors settle early into their leading term. State: `[3, 2]`."""
+    """`y' = -2 s y^2`, `s = t - shift`, solution `1 / (c + s^2)`: errors settle early into their leading term; `[3, 2]`."""
 
     shift: float = 0.0
 

@@ -9,6 +9,7 @@ is reached at every order offered. Source: Hairer, Norsett & Wanner (1993) III.1
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -185,26 +186,21 @@ def _integrals(nodes: tuple[int, ...], theta: float) -> tuple[float, ...]:
 @cache
 def _lagrange(nodes: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
     """Coefficients of the Lagrange polynomials, lowest power first."""
-    rows = []
-    for j, node in enumerate(nodes):
-        row, scale = [1], 1
-        for other in nodes[:j] + nodes[j + 1 :]:
-            row = [a - other * b for a, b in zip([0, *row], [*row, 0], strict=True)]
-            scale *= node - other
-        rows.append(tuple(c / scale for c in row))
-    return tuple(rows)
+    others = [nodes[:j] + nodes[j + 1 :] for j in range(len(nodes))]
+    scales = [math.prod(node - other for other in rest) for node, rest in zip(nodes, others, strict=True)]
+    return tuple(tuple(c / scale for c in _monic(rest)) for rest, scale in zip(others, scales, strict=True))
 
 
-def _milne(order: int) -> float:
-    """`c / (C + c)`: error constants `int_0^1 s (s+1) ... ds / order!` of the predictor, of the corrector with its sign."""
-    C, c = (abs(_error_constant(_nodes(newest, order))) for newest in (0, 1))
-    return c / (C + c)
+def _monic(roots: tuple[int, ...]) -> list[int]:
+    """Coefficients of `prod (s - root)`, lowest power first."""
+    row = [1]
+    for root in roots:
+        row = [a - root * b for a, b in zip([0, *row], [*row, 0], strict=True)]
+    return row
 
 
 @cache
-def _error_constant(nodes: tuple[int, ...]) -> float:
-    row, factorial = [1], 1
-    for k, node in enumerate(nodes, 1):
-        row = [a - node * b for a, b in zip([0, *row], [*row, 0], strict=True)]
-        factorial *= k
-    return sum(c / (m + 1) for m, c in enumerate(row)) / factorial
+def _milne(order: int) -> float:
+    """`c / (C + c)` with the error constants `|int_0^1 prod (s - node) ds| / order!` of predictor (C) and corrector (c)."""
+    C, c = (abs(sum(a / (m + 1) for m, a in enumerate(_monic(_nodes(newest, order))))) for newest in (0, 1))
+    return c / (C + c)

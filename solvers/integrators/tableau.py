@@ -48,9 +48,7 @@ class Tableau:
             raise ValueError(f"tableau has {len(self.c)} nodes, {len(self.a)} rows, {len(self.b)} weights")
         for i, (node, row) in enumerate(zip(self.c, self.a, strict=True)):
             if len(row) != i or abs(sum(row) - node) > 1e-12:
-                raise ValueError(
-                    f"row {i} has {len(row)} entries summing to {sum(row)}; expected {i} summing to {node}"
-                )
+                raise ValueError(f"row {i} has {len(row)} entries summing to {sum(row)}; expected {i} summing to {node}")
         if abs(sum(self.b) - 1) > 1e-12 or (self.error is not None and abs(sum(self.error)) > 1e-12):
             raise ValueError("weights must sum to 1 and error weights to 0")
 
@@ -98,9 +96,7 @@ class ExplicitRungeKutta(Integrator):
 
     def step(self, problem: Problem, t: float, dt: float, y: Tensor, state: object) -> Step:
         if not isinstance(state, StageState):
-            raise TypeError(
-                f"{self.name} got a {type(state).__name__} as its state; it takes what init or step returned"
-            )
+            raise TypeError(f"{self.name} got a {type(state).__name__} as its state; it takes what init or step returned")
         buffer = state.buffer
         slope = problem.f(t, y) if state.slope is None else state.slope
         cost = Work(evaluations=1 if state.slope is None else 0)
@@ -110,9 +106,7 @@ class ExplicitRungeKutta(Integrator):
             buffer = torch.empty((len(self.tableau.c), *y.shape), dtype=y.dtype, device=y.device)
         return self._buffered(problem, t, dt, y, buffer, slope, cost)
 
-    def _buffered(
-        self, problem: Problem, t: float, dt: float, y: Tensor, buffer: Tensor, first: Tensor, cost: Work
-    ) -> Step:
+    def _buffered(self, problem: Problem, t: float, dt: float, y: Tensor, buffer: Tensor, first: Tensor, cost: Work) -> Step:
         tab, s, slope = self.tableau, len(self.tableau.c), first
         buffer[0].copy_(first)
         flat, base = buffer.view(s, -1), y.reshape(-1)

@@ -4,7 +4,7 @@ import inspect
 import math
 from collections.abc import Callable
 from functools import cache
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, pairwise
 
 import numpy as np
 import pytest
@@ -164,7 +164,7 @@ def test_error_falls_with_the_tolerance(controller):
         sol = solve(problem, problem.exact(0.0), [0.0, 2.0], "dopri5", rtol=rtol, controller=controller)
         found.append(errors(sol.y[-1], problem.exact(2.0)))
         cost.append(sol.stats.evaluations)
-    assert all(b < a / 10 for a, b in zip(found, found[1:], strict=False)) and found[-1] < 1e-8
+    assert all(b < a / 10 for a, b in pairwise(found)) and found[-1] < 1e-8
     assert cost == sorted(cost)
 
 

@@ -205,8 +205,7 @@ def test_float32_stays_float32(name):
     method = method_named(name)
     problem = problem_for(method)
     low, high = (
-        solve(problem, problem.exact(0.0, dtype), [0.0, 0.33, 1.0], method, dt=0.05)
-        for dtype in (torch.float32, torch.float64)
+        solve(problem, problem.exact(0.0, dtype), [0.0, 0.33, 1.0], method, dt=0.05) for dtype in (torch.float32, torch.float64)
     )
     assert low.y.dtype == torch.float32 and high.y.dtype == torch.float64
     assert torch.allclose(low.y.double(), high.y, atol=2e-5)

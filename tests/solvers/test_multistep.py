@@ -74,7 +74,9 @@ def test_milne_estimate_is_the_error(order):
     problem, method, ratios = Problem(Riccati()), AdamsBashforthMoulton(order), []
     for dt in (0.02, 0.01):
         t = 0.7
-        past = tuple(Riccati()(torch.tensor(t - k * dt, dtype=torch.float64), Riccati().exact(t - k * dt)) for k in range(1, order))
+        past = tuple(
+            Riccati()(torch.tensor(t - k * dt, dtype=torch.float64), Riccati().exact(t - k * dt)) for k in range(1, order)
+        )
         state = adams.AdamsState(dt, None, past)
         step = method.step(problem, t, dt, Riccati().exact(t), state)
         assert step.error is not None and step.order == order

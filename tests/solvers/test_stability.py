@@ -79,7 +79,13 @@ def test_a_step_beyond_the_limit_is_refused_and_the_suggested_one_works(name):
     error = caught.value
     assert error.limit == pytest.approx(limit, rel=1e-5)
     assert error.spectral_bound == pytest.approx(top) and error.spectral_bound <= top * (1 + 1e-12)
-    for said in (method_named(name).name, f"{error.limit:.6g}", f"{error.spectral_bound:.6g}", "Lanczos", "stability_check=False"):
+    for said in (
+        method_named(name).name,
+        f"{error.limit:.6g}",
+        f"{error.spectral_bound:.6g}",
+        "Lanczos",
+        "stability_check=False",
+    ):
         assert said in str(error)
     with pytest.raises(StabilityError):
         solve(field, y0, [0.0, 300.0], name, dt=1.02 * error.limit)
