@@ -15,7 +15,7 @@ from .base import GraphOperator
 from .normalization import Normalization, normalize
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Adjacency(GraphOperator):
     """`(A u)_i = sum over edges j -> i of w_ji u_j`, normalised by degrees.
 
@@ -54,9 +54,7 @@ class Adjacency(GraphOperator):
         symmetric = normalization in ("none", "sym") and weight is None
         bounded = normalization != "none" and parts.nonnegative
         super().__init__(
-            SparseOperator(
-                pattern, values, symmetric, metzler=parts.nonnegative, interval=(-1.0, 1.0) if bounded else None
-            )
+            SparseOperator(pattern, values, symmetric, metzler=parts.nonnegative, interval=(-1.0, 1.0) if bounded else None)
         )
 
     @classmethod

@@ -18,7 +18,7 @@ NORMS = ("row", "col")
 ACTIVATIONS = ("softmax", "squareplus")
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Attention(GraphOperator):
     """Scaled dot-product attention along the edges, the mean over heads h:
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from solvers import LinearOperator, SparseOperator
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class GraphOperator(LinearOperator):
     """A linear operator on a graph that is one sparse matrix; subclasses say which, and what is known of it.
 
@@ -30,6 +30,10 @@ class GraphOperator(LinearOperator):
     @abstractmethod
     def example(cls) -> Self:
         """A small one, for the contract tests."""
+
+    def __repr__(self) -> str:
+        rows, cols = self.shape
+        return f"{type(self).__name__}({rows} x {cols}, {len(self.matrix.pattern)} entries, {str(self.dtype)[6:]})"
 
     @property
     def shape(self) -> tuple[int, int]:  # type: ignore[override]

@@ -15,7 +15,7 @@ from ..graph import Graph
 from .base import GraphOperator
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Gradient(GraphOperator):
     """`(G u)_e = sqrt(w_e) (u_j - u_i)` for the edge e = (i, j), i < j; then `L = G^T G`.
 
@@ -39,7 +39,7 @@ class Gradient(GraphOperator):
         return cls(Graph.grid(2, 3), dtype=torch.float64)
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Divergence(GraphOperator):
     """`div = -G^T`: what flows out of each node counts negative, so that `div G u = -L u`. Nodes x edges.
 

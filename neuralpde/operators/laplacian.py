@@ -16,7 +16,7 @@ from .normalization import Normalization, normalize, spectral_bound
 from .reverse import require_symmetric
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Laplacian(GraphOperator):
     """The Laplacian of a graph, `(L u)_i = sum over j of w_ij (u_i - u_j)`; diffusion is -L u.
 
@@ -74,9 +74,7 @@ class Laplacian(GraphOperator):
                 require_symmetric(graph, value, name)
         values = torch.cat([-parts.edge, parts.degree * parts.inverse_mass])
         interval = (0.0, spectral_bound(graph, parts, normalization)) if parts.nonnegative else None
-        matrix = SparseOperator(
-            graph.loop_pattern, values, symmetric, symmetric and parts.nonnegative, interval=interval
-        )
+        matrix = SparseOperator(graph.loop_pattern, values, symmetric, symmetric and parts.nonnegative, interval=interval)
         super().__init__(matrix)
         object.__setattr__(self, "nonnegative", parts.nonnegative)
 

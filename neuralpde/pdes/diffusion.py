@@ -21,7 +21,8 @@ class Diffusion(GraphPDE):
     """`u' = -L_c u = div(c grad u)`, with `(L_c u)_i = (1 / m_i) sum over j of c_ij w_ij (u_i - u_j)`.
 
     The normalisation is that of `Laplacian`, by the degrees of the graph's own weights, so that a scalar conductivity is a
-    factor: "none" (m = 1, conserves the sum of u), "rw" (m = d, conserves the sum of d u), "sym" (in the coordinates sqrt(d) u), "col" (in amounts d u, conserves their sum).
+    factor: "none" (m = 1; conserves the sum of u), "rw" (m = d; conserves the sum of d u), "sym" (in the coordinates
+    sqrt(d) u; conserves the sum of sqrt(d) times them), "col" (in the amounts d u; conserves their sum).
 
     Args:
         conductivity: a number, or `[E]` in the order of the graph's edges (the same on both directions of an undirected
@@ -58,7 +59,9 @@ class Diffusion(GraphPDE):
         c = self.conductivity()
         where = place(c, graph, "conductivity")
         if where == "node":
-            raise ValueError(f"conductivity has one entry per node ({graph.num_nodes}); expected one per edge, which flux crosses")
+            raise ValueError(
+                f"conductivity has one entry per node ({graph.num_nodes}); expected one per edge, which flux crosses"
+            )
         rate, edge = 1.0, None
         if isinstance(c, Tensor):
             c = c.to(u0.dtype)

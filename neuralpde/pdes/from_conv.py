@@ -62,7 +62,9 @@ class FromConv(GraphPDE):
         if width is not None and out is not None and width != out:
             raise ValueError(_widths(width, out))
         if channels is not None and width is not None and channels != width:
-            raise ValueError(f"channels = {channels}, and {_name(conv)} takes {width} features; leave channels out, or match them")
+            raise ValueError(
+                f"channels = {channels}, and {_name(conv)} takes {width} features; leave channels out, or match them"
+            )
         self.conv, self.channels, self.noise = conv, width if channels is None else channels, noise
 
     def on(self, graph: Graph, u0: Tensor) -> ConvolutionField:
@@ -71,7 +73,7 @@ class FromConv(GraphPDE):
         if noisy and self.noise == "refuse":
             raise ValueError(
                 f"{_name(self.conv)} has active dropout ({noisy}): the field would be another one at every evaluation. "
-                'noise="frozen" draws one mask per solve; or switch it off: conv.eval(), or dropout=0 and dropout in the encoder'
+                'noise="frozen" draws one mask per solve; or switch it off (conv.eval(), dropout=0) and put it into the encoder'
             )
         seed = int(torch.randint(2**62, ())) if noisy else None
         return ConvolutionField(self.conv, graph.edge_index, self._edges(graph, u0), seed)

@@ -149,6 +149,12 @@ class GRAND(GraphPDE):
             return field
         return LinearFlow(field.attention(u0).generator(field.rate), source)
 
+    def conserved(self, graph: Graph) -> Tensor | None:
+        """Ones, `[N]`, with norm="col" and no source: the sum of u is constant; else None."""
+        if self.norm == "row" or self.beta is not None:
+            return None
+        return torch.ones(graph.num_nodes, dtype=torch.float64, device=graph.device)
+
     @classmethod
     def example(cls) -> tuple[GRAND, Graph, Tensor]:
         """Recomputed attention with two heads and a source on a grid of six nodes."""

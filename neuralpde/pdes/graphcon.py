@@ -205,9 +205,7 @@ class GraphCON(GraphPDE):
         return pde, Graph.grid(2, 3), torch.randn(6, 4, generator=generator, dtype=torch.float64)
 
 
-def _check(
-    channels: int, coupling: str, alpha: float, gamma: float, layers: int | None, dt: float | None, heads: int
-) -> None:
+def _check(channels: int, coupling: str, alpha: float, gamma: float, layers: int | None, dt: float | None, heads: int) -> None:
     if coupling not in COUPLINGS:
         raise unknown("coupling", coupling, COUPLINGS)
     if coupling == "gat" and channels % heads:
@@ -217,14 +215,16 @@ def _check(
     if layers is not None and (layers < 1 or dt is None or not dt > 0):
         raise ValueError(f"layers={layers} with dt={dt}; expected at least one layer and the positive time dt that each lasts")
     if layers is None and dt is not None:
-        raise ValueError("dt is the time that a layer lasts: give layers= too, or hand the step to the solver: simulate(..., dt=)")
+        raise ValueError(
+            "dt is the time that a layer lasts: give layers= too, or hand the step to the solver: simulate(..., dt=)"
+        )
 
 
 def _warn_degenerate(alpha: float, gamma: float, dt: float | None) -> None:
     step = 1.0 if dt is None else dt
     if abs(alpha * step - 1) < 1e-9 and abs(gamma * step * step - 1) < 1e-9:
         warnings.warn(
-            f"GraphCON with alpha = {alpha:g}, gamma = {gamma:g} is degenerate under symplectic Euler with dt = {step:g}: a step "
-            "is X -> sigma(F(X)) exactly, a plain graph neural network. Take a smaller step, or another alpha or gamma.",
+            f"GraphCON with alpha = {alpha:g}, gamma = {gamma:g} is degenerate under symplectic Euler with dt = {step:g}: a "
+            "step is X -> sigma(F(X)) exactly, a plain graph neural network. Take a smaller step, or another alpha or gamma.",
             stacklevel=3,
         )

@@ -62,7 +62,9 @@ class Wave(GraphPDE):
         if normalization not in _NORMALIZATIONS:
             raise unknown("normalization", normalization, _NORMALIZATIONS)
         if mass is not None and normalization != "none":
-            raise ValueError(f'mass given with normalization="{normalization}", whose mass is the degree: leave one of them out')
+            raise ValueError(
+                f'mass given with normalization="{normalization}", whose mass is the degree: leave one of them out'
+            )
         self.speed = Coefficient(speed, learnable=learnable, name="speed")
         self.damping = Coefficient(damping, name="damping")
         self.mass = None if mass is None else Coefficient(mass, name="mass")
@@ -106,7 +108,11 @@ class Wave(GraphPDE):
         per_node = isinstance(speed, Tensor) and speed.dim() == 1 and len(speed) == like.shape[-2]
         if self.mass is None and not per_node:
             return None
-        mass = torch.ones((), dtype=like.dtype, device=like.device) if self.mass is None else torch.as_tensor(self.mass(), dtype=like.dtype, device=like.device)
+        mass = (
+            torch.ones((), dtype=like.dtype, device=like.device)
+            if self.mass is None
+            else torch.as_tensor(self.mass(), dtype=like.dtype, device=like.device)
+        )
         return mass / speed.to(like) ** 2 if isinstance(speed, Tensor) and per_node else mass.expand(like.shape[-2])
 
     def lift(self, graph: Graph, u0: Tensor) -> Tensor:
