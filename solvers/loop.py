@@ -15,10 +15,10 @@ from torch import Tensor
 
 from .controllers import Controller
 from .errors import IntegrationError
-from .events import Event, locate
+from .events import Crossing, Event, locate
 from .failure import ADVICE, CAUSE, first_bad
 from .integrators.base import Integrator, Step
-from .interpolate import Reusing
+from .interpolate import Reusing, hermite
 from .plan import Plan
 from .protocols import Callback, Problem, Work
 from .solution import Segment, Solution, Stats
@@ -74,6 +74,7 @@ class _Loop:
     times: list[float] = field(default_factory=list)
     states: list[Tensor] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
+    crossings: list[Crossing] = field(default_factory=list)
     last_finite: tuple[float, Tensor, int] | None = None  # time, state, accepted steps
 
     @property
@@ -130,7 +131,8 @@ class _Loop:
         self.state = step.retry
         for c in self.plan.callbacks:
             c.rejected(self.t, self.y, self.plan.direction * dt)
-        smallest = 16 * max(abs(self.t), abs(self.plan.end)) * torch.finfo(torch.float64).eps
+        extent = max(abs(self.t), abs(self.plan.end) if math.isfinite(self.plan.end) else 0.0)
+        smallest = 16 * extent * torch.finfo(torch.float64).eps
         hopeless = step.status == "nonfinite" and self.rejected_in_a_row > _GIVE_UP
         if hopeless or not self.controller.adaptive or self.dt < smallest:
             status = step.status if step.status != "ok" else "dt_min"
@@ -138,9 +140,12 @@ class _Loop:
 
     def _accept(self, step: Step, t_new: float, dt: float) -> None:
         plan, t, y = self.plan, self.t, self.y
-        at = _inside(t, t_new, y, step, keep=plan.save == "dense")
-        hit = locate(plan.events, at, t, t_new, y, step.y) if plan.events else None
-        until = t_new if hit is None else hit.time
+        at = self._inside(t, t_new, step)
+        hits = locate(plan.events, at, t, t_new, initial=self.accepted == 0) if plan.events else []
+        stops = bool(hits) and plan.events[hits[-1].index].terminal
+        until = hits[-1].time if stops else t_new
+        for h in hits:
+            self.crossings.append(Crossing(h.index, h.entry, torch.tensor(h.time, dtype=torch.float64), at(h.time)))
         for c in plan.callbacks:
             c.before(t, y, dt)
         self.accepted += 1
@@ -149,9 +154,9 @@ class _Loop:
             self._output(plan.stops[self.reached], at)
             self.reached += 1
         if plan.save == "dense":
-            self.segments.append(Segment(t, t_new, at))
+            self.segments.append(Segment(t, until, at))
         self.t, self.y, self.state = until, at(until), step.state
-        if hit is not None:
+        if stops:
             self.status = "event"
             self._save(self.t, self.y)
         elif plan.save == "steps":
@@ -159,8 +164,29 @@ class _Loop:
         for c in plan.callbacks:
             if c.times is None:
                 self._replace(c.after(self.t, self.y, dt))
-        if hit is None and (self.accepted % _CHECK_EVERY == 0 or self.finished):
+        if not stops and (self.accepted % _CHECK_EVERY == 0 or self.finished):
             self._check_finite()
+
+    def _inside(self, t: float, t_new: float, step: Step) -> Callable[[float], Tensor]:
+        """The solution between `t` and `t_new`: the method's interpolant, or the cubic through values and slopes."""
+        y, dense, slopes = self.y, step.dense, []
+        if self.plan.save == "dense" and isinstance(dense, Reusing):
+            dense = dense.keep()
+
+        def cubic(theta: float) -> Tensor:
+            if not slopes:
+                slopes.extend((self.problem.f(t, y), self.problem.f(t_new, step.y)))
+                self.work = self.work + Work(evaluations=2)
+            return hermite(y, step.y, slopes[0], slopes[1], t_new - t)(theta)
+
+        def at(s: float) -> Tensor:
+            if s == t_new:
+                return step.y
+            if s == t:
+                return y
+            return (dense or cubic)((s - t) / (t_new - t))
+
+        return at
 
     def _output(self, t: float, at: Callable[[float], Tensor]) -> None:
         saves, watchers = self.plan.actions[t]
@@ -217,7 +243,7 @@ class _Loop:
         y = torch.stack(self.states)
         event = (torch.tensor(self.t, dtype=torch.float64), self.y) if self.status == "event" else (None, None)
         message = f"{self.method.name}: {stats.accepted} steps, {stats.rejected} rejected"
-        return Solution(times, y, stats, self.status, message, self.method.name, self.segments, *event)
+        return Solution(times, y, stats, self.status, message, self.method.name, self.segments, *event, self.crossings)
 
     def _failure(self, status: str, what: str, bad: Tensor | None = None) -> IntegrationError:
         with torch.no_grad():
@@ -232,18 +258,3 @@ class _Loop:
             self._save(self.t, self.y)
         self.status = status
         return IntegrationError(text, status, replace(self.solution(), message=text))
-
-
-def _inside(t: float, t_new: float, y: Tensor, step: Step, keep: bool) -> Callable[[float], Tensor]:
-    """The solution between `t` and `t_new`: the method's interpolant, or a straight line where it has none."""
-    dense = step.dense.keep() if keep and isinstance(step.dense, Reusing) else step.dense
-
-    def at(s: float) -> Tensor:
-        if s == t_new:
-            return step.y
-        if s == t:
-            return y
-        theta = (s - t) / (t_new - t)
-        return torch.lerp(y, step.y, theta) if dense is None else dense(theta)
-
-    return at

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from .events import Crossing
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Solution:
         status: "ok", "event", or the reason of a failure.
         message: the status in words, with the method that ran and why it was chosen.
         t_event, y_event: where a terminal event stopped the solve.
+        crossings: every event on the way, in the order of integration, the terminal one included.
+        restore: turns a tensor into the structure of the state, where that is a tuple, list or dict.
     """
 
     t: Tensor
@@ -52,12 +57,14 @@ class Solution:
     segments: Sequence[Segment] = field(default=(), repr=False)
     t_event: Tensor | None = None
     y_event: Tensor | None = None
+    crossings: Sequence[Crossing] = ()
+    restore: Callable[[Tensor], Any] | None = field(default=None, repr=False)
 
     @property
     def ok(self) -> bool:
         return self.status in ("ok", "event")
 
-    def __call__(self, t: float | Tensor) -> Tensor:
+    def __call__(self, t: float | Tensor) -> Any:
         """The solution at any time of the interval, by the method's own interpolant; needs `save="dense"`.
 
         Args:
@@ -69,8 +76,12 @@ class Solution:
         if not self.segments:
             raise ValueError('sol(t) needs the interpolants of all steps: solve(..., save="dense")')
         if isinstance(t, Tensor) and t.dim() > 0:
-            return torch.stack([self(float(v)) for v in t])
-        at = float(t)
+            y = torch.stack([self._at(float(v)) for v in t])
+        else:
+            y = self._at(float(t))
+        return y if self.restore is None else self.restore(y)
+
+    def _at(self, at: float) -> Tensor:
         forward = self.segments[-1].end >= self.segments[0].start
         first, last = self.segments[0].start, self.segments[-1].end
         if not min(first, last) <= at <= max(first, last):

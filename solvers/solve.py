@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .adjoint import solve_by_adjoint
 from .controllers import PID, Controller, Fixed
+from .errors import IntegrationError
 from .events import Event
+from .flatten import flatten_all, restore
 from .integrators.base import Integrator
 from .lookup import method_named
 from .loop import integrate
@@ -22,6 +24,7 @@ from .resolve import unknown
 from .solution import Solution
 from .space import Plain, Space
 from .stability import check_step
+from .times import carry_crossings, carry_initial_time, carry_times, read_times
 
 _SAVES = ("times", "final", "steps", "dense")
 _GRADIENTS = ("backprop", "adjoint")
@@ -29,7 +32,7 @@ _GRADIENTS = ("backprop", "adjoint")
 
 def solve(
     field: VectorField,
-    y0: Tensor,
+    y0: Any,
     t: Tensor | Sequence[float] | float,
     method: str | Integrator = "dopri5",
     *,
@@ -51,7 +54,8 @@ def solve(
 
     Args:
         field: any callable `f(t, y)`; structure that it offers (see `protocols`) is used.
-        y0: initial state, floating or complex; nodes on axis -2 where there are nodes.
+        y0: initial state, floating or complex; nodes on axis -2 where there are nodes. A tuple, list or dict of tensors
+            is taken too: the field, events and callbacks then see that structure, and `solution.y` has it.
         t: times at which the solution is wanted, strictly monotone, the first is the initial one; a number means `(0, t)`.
         method: a name (`available()` lists them) or an `Integrator`; "auto" chooses by the structure of the field.
         dt: fixed step size; without it the step size is controlled by the tolerances.
@@ -75,8 +79,12 @@ def solve(
         StabilityError: for an explicit step beyond its limit.
         IntegrationError: if the solve fails; `.solution` is what was computed until then.
     """
-    times = _times(t)
-    _check_state(y0)
+    times = read_times(t)
+    if not isinstance(y0, Tensor):
+        field, y0, events, callbacks, space, packing = flatten_all(field, y0, events, callbacks, space)
+    else:
+        packing = None
+    check_state(y0)
     integrator, why = _choose(method, field, dt)
     _check_choice("save", save, _SAVES)
     _check_choice("gradient", gradient, _GRADIENTS)
@@ -84,41 +92,29 @@ def solve(
     rtol, atol = _tolerances(y0, rtol, atol)
     problem = Problem(field, Plain() if space is None else space, rtol, atol)
     control = _controller(integrator, controller, dt)
+    problem = replace(problem, error_control=control.adaptive)
     if stability_check and isinstance(control, Fixed):
         check_step(problem, integrator, min(control.dt, abs(times[-1] - times[0])), y0)
     if progress:
         callbacks = [*callbacks, TextProgress(times[0], times[-1], sys.stderr)]
-    y0 = _carry_initial_time(problem, t, times, y0)
+    y0 = carry_initial_time(problem, t, y0)
     options = {"save": save, "callbacks": callbacks, "events": events, "max_steps": max_steps}
-    if gradient == "adjoint" and torch.is_grad_enabled():
-        solution = solve_by_adjoint(problem, integrator, control, y0, times, params=params, **options)
-    else:
-        solution = integrate(problem, integrator, control, y0, times, **options)
-    solution = _carry_times(problem, t, solution)
-    return replace(solution, message=f"{solution.message}{why}")
+    try:
+        if gradient == "adjoint" and torch.is_grad_enabled():
+            solution = solve_by_adjoint(problem, integrator, control, y0, times, params=params, **options)
+        else:
+            solution = integrate(problem, integrator, control, y0, times, **options)
+    except IntegrationError as error:
+        if packing is not None and error.solution is not None:
+            error.solution = restore(error.solution, packing)
+        raise
+    solution = carry_times(problem, t, carry_crossings(problem, events, solution))
+    solution = replace(solution, message=f"{solution.message}{why}")
+    return solution if packing is None else restore(solution, packing)
 
 
-def _times(t: Tensor | Sequence[float] | float) -> list[float]:
-    if isinstance(t, Tensor):
-        values = [float(v) for v in t.detach().double().reshape(-1).tolist()]
-        values = [0.0, values[0]] if t.dim() == 0 else values
-    elif isinstance(t, int | float):
-        values = [0.0, float(t)]
-    else:
-        values = [float(v) for v in t]
-    if len(values) < 2:
-        raise ValueError(f"t has {len(values)} entries; expected the initial time and at least one more, or a number")
-    for i, (a, b) in enumerate(pairwise(values), 1):
-        if not abs(b - a) < float("inf"):
-            raise ValueError(f"t[{i}] = {b} after {a}: times must be finite")
-        if a == b or (b > a) != (values[1] > values[0]):
-            raise ValueError(f"t goes {a} -> {b} at index {i}; times must strictly increase or strictly decrease")
-    return values
-
-
-def _check_state(y0: Tensor) -> None:
-    if not isinstance(y0, Tensor):
-        raise TypeError(f"y0 is a {type(y0).__name__}; expected a torch.Tensor")
+def check_state(y0: Tensor) -> None:
+    """Raise ValueError unless the initial state is of a floating or complex type and finite."""
     if not (y0.is_floating_point() or y0.is_complex()):
         raise ValueError(f"y0 is {str(y0.dtype).removeprefix('torch.')}; expected a floating type: y0.double() or y0.float()")
     bad = (~torch.isfinite(y0.detach())).nonzero()
@@ -182,19 +178,3 @@ def _controller(method: Integrator, controller: Controller | None, dt: float | N
     if controller.adaptive and not method.adaptive:
         raise ValueError(f"{method.name} has no error estimate, so its step size cannot be controlled: give dt=")
     return controller
-
-
-def _carry_initial_time(problem: Problem, t: object, times: list[float], y0: Tensor) -> Tensor:
-    """The dependence of the solution on a differentiable initial time."""
-    if not (isinstance(t, Tensor) and t.requires_grad and t.dim()):
-        return y0
-    shift = (t[0] - t[0].detach()).to(y0.dtype)
-    return y0 - problem.f(times[0], y0).detach() * shift if not y0.requires_grad else y0 - problem.f(times[0], y0) * shift
-
-
-def _carry_times(problem: Problem, t: object, solution: Solution) -> Solution:
-    """The dependence of the saved states on differentiable output times: `y_i += f(t_i, y_i) (t_i - detach(t_i))`."""
-    if not (isinstance(t, Tensor) and t.requires_grad and t.dim()) or len(solution.y) != len(t):
-        return solution
-    rows = [y + problem.f(float(s.detach()), y) * (s - s.detach()).to(y.dtype) for s, y in zip(t, solution.y, strict=True)]
-    return replace(solution, y=torch.stack(rows))
