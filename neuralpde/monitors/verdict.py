@@ -22,6 +22,9 @@ _MEANINGS = {
     ("stationary", "growing"): "sharpening",
     ("decaying", "growing"): "fading and sharpening",
     ("growing", "growing"): "exploding and sharpening",
+    ("inconclusive", "decaying"): "oversmoothing, scale inconclusive",
+    ("inconclusive", "stationary"): "shape kept, scale inconclusive",
+    ("inconclusive", "growing"): "sharpening, scale inconclusive",
 }
 
 Numbers = Tensor | Sequence[float] | NDArray[np.float64]

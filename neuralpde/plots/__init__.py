@@ -1,4 +1,4 @@
-"""Pictures: each function draws on a matplotlib axis and returns it."""
+"""Pictures: each function takes data, draws on a new figure or on the axes that it is given, and returns the figure."""
 
 from solvers import lazy_exports
 

@@ -1,0 +1,6 @@
+from .animate import animate as animate
+from .energies import energies as energies
+from .series import series as series
+from .snapshot import snapshot as snapshot
+from .training import training as training
+from .work_precision import work_precision as work_precision
