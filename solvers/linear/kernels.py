@@ -193,7 +193,7 @@ def _is_differentiated(a: Tensor, b: Tensor) -> bool:
     """Whether a derivative is being taken: by backward or forward mode, or inside a transform of torch.func."""
     if torch.is_grad_enabled() and (a.requires_grad or b.requires_grad):
         return True
-    forward, wrapped = torch.autograd.forward_ad, torch._C._functorch.is_functorch_wrapped_tensor
+    forward, wrapped = torch.autograd.forward_ad, torch._C._functorch.is_functorch_wrapped_tensor  # type: ignore[attr-defined]
     if forward._current_level >= 0 and any(forward.unpack_dual(x).tangent is not None for x in (a, b)):
         return True
     return wrapped(a) or wrapped(b)
