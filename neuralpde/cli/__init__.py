@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     given = parser.parse_args(argv)
     verb = given.verb
-    options = parser.instantiate_classes(given)[verb]
+    options = parser.instantiate(given)[verb]
     try:
         return importlib.import_module(f"neuralpde.cli.{verb}").run(_as_options(verb, options))
     except KeyboardInterrupt:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from .options import Compare
 from .output import RunFolder
 from .problem import as_float64, make_problem, parse_list
 
-_COLUMNS = ("method", "dt", "rtol", "error", "steps", "evaluations", "linear_iterations", "seconds", "status")
+_COLUMNS = ("method", "setting", "error", "steps", "evaluations", "linear_iterations", "seconds", "status")
 
 
 def run(options: Compare) -> int:
@@ -55,7 +55,7 @@ def _runs(options: Compare) -> list[Run]:
 
 def _write(folder: RunFolder, result: Comparison) -> int:
     rows: Sequence[dict[str, object]] = result.records()
-    folder.table("error against cost", rows, _COLUMNS)
+    folder.table("error against cost", [{**row, "setting": _setting(row)} for row in rows], _COLUMNS)
     for row in result.rows:
         if row.status != "ok":
             folder.say(f"{row.method}: {row.note.split('. ')[0]}")
@@ -67,3 +67,9 @@ def _write(folder: RunFolder, result: Comparison) -> int:
     done = any(row.status == "ok" for row in result.rows)
     folder.finish("ok" if done else "failed", rows=list(rows))
     return 0 if done else 1
+
+
+def _setting(row: Mapping[str, object]) -> str:
+    if row["dt"] is not None:
+        return f"dt {row['dt']:g}"
+    return "default" if row["rtol"] is None else f"rtol {row['rtol']:.0e}"

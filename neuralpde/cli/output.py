@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -42,7 +43,8 @@ class RunFolder:
     def __post_init__(self) -> None:
         self.path = Path(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
-        self.console = Console(quiet=self.quiet, file=sys.stderr if getattr(self.config, "json", False) else sys.stdout)
+        stream = sys.stderr if getattr(self.config, "json", False) else sys.stdout
+        self.console = Console(quiet=self.quiet, file=stream, width=None if stream.isatty() else 120)
 
     def file(self, name: str) -> Path:
         """The path of a file to write; it is named at the end."""
@@ -55,9 +57,9 @@ class RunFolder:
     def table(self, title: str, rows: Sequence[Record], columns: Sequence[str] | None = None) -> None:
         """Show rows as a table."""
         columns = list(columns or (rows[0].keys() if rows else ()))
-        shown = Table(title=title, title_justify="left")
+        shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for i, c in enumerate(columns):
-            shown.add_column(c, justify="left" if i == 0 else "right", overflow="fold")
+            shown.add_column(c, justify="left" if i == 0 else "right", no_wrap=c != "note")
         for row in rows:
             shown.add_row(*(show(row.get(c)) for c in columns))
         self.console.print(shown)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..monitors import Monitor
-from ..plots import animate, series, snapshot
+from ..plots import animate, energies, snapshot
 from ..simulate import Simulation, simulate
 from .options import Solve
 from .output import RunFolder
@@ -55,11 +55,11 @@ def _write(folder: RunFolder, options: Solve, p: GraphProblem, result: Simulatio
     shown = [{"monitor": m.name, "first": float(m.values[0].sum()), "last": float(m.values[-1].sum())} for m in watchers]
     if watchers:
         folder.table("monitors", shown)
-        series(watchers).savefig(folder.file("monitors.png"), dpi=150)
+        energies({type(p.pde).__name__: watchers}).savefig(folder.file("monitors.png"), dpi=150)
     if p.graph.pos is not None and p.graph.pos.shape[1] == 2:
         snapshot(p.graph, result.u[-1]).savefig(folder.file("final.png"), dpi=150)
         if options.animate:
-            animate(p.graph, result.u, result.t, folder.file("solution.gif"))
+            animate(p.graph, result.u, folder.file("solution.gif"), t=result.t)
     elif options.animate:
         folder.say("no animation: the graph has no positions in the plane")
     stats = vars(result.stats)
