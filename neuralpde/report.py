@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LARGEST_SVG = 600_000  # bytes; a larger figure becomes a PNG
-_LONG = 40  # characters, from which a cell of text gets a wide column
+_LONG = 40  # characters, beyond which a text leaves its column for a line below the row
+_NOTHING = "–"
 _IMAGES = {".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
 
 
@@ -70,7 +71,8 @@ class Section:
         Args:
             rows: column -> value, for each row.
             caption: above the table.
-            columns: those to show, in order, or column -> its heading; None shows all.
+            columns: those to show, in order, or column -> its heading; None shows all. In a table of more than three, a column
+                with long texts (notes) is shown below each row.
             formats: column -> format of its numbers ("{:.1%}", "{:.2f} s"); else four significant digits.
         """
         if columns is None:
@@ -145,25 +147,33 @@ def _saved(figure: Figure, kind: str, dpi: int) -> bytes:
 
 
 def _table(rows: Sequence[Mapping[str, Any]], caption: str, heads: Mapping[str, str], formats: Mapping[str, str]) -> str:
-    numeric = {
-        name
-        for name in heads
-        if (cells := [row[name] for row in rows if row.get(name) is not None]) and all(map(_is_number, cells))
-    }
+    shown = [{name: _shown(row.get(name), formats.get(name)) for name in heads} for row in rows]
+    long = {name for name in heads if len(heads) > 3 and any(len(row[name]) > _LONG for row in shown)}
+    short = {name: title for name, title in heads.items() if name not in long}
+    numeric = {name for name in short if _is_numeric([row.get(name) for row in rows])}
 
-    def cell(tag: str, name: str, text: str) -> str:
-        kind = "number" if name in numeric else "long" if len(text) > _LONG else ""
-        attributes = ' scope="col"' * (tag == "th") + f' class="{kind}"' * bool(kind)
-        return f"<{tag}{attributes}>{escape(text)}</{tag}>"
+    def cells(tag: str, texts: Mapping[str, str]) -> str:
+        kind = {name: ' class="number"' * (name in numeric) + ' scope="col"' * (tag == "th") for name in short}
+        return "".join(f"<{tag}{kind[name]}>{escape(texts[name])}</{tag}>" for name in short)
 
-    head = "".join(cell("th", name, title) for name, title in heads.items())
-    body = "\n".join(
-        "<tr>" + "".join(cell("td", name, _shown(row.get(name), formats.get(name))) for name in heads) + "</tr>" for row in rows
-    )
+    lines = []
+    for index, row in enumerate(shown):
+        more = [(heads[name], row[name]) for name in heads if name in long and row[name] not in ("", _NOTHING)]
+        even = " even" * (index % 2)
+        lines.append(f'<tr class="{"first" if more else "only"}{even}">{cells("td", row)}</tr>')
+        if more:  # long texts get a line of their own below the row
+            text = "; ".join(f"{head}: {value}" for head, value in more)
+            lines.append(f'<tr class="more{even}"><td colspan="{len(short)}"><div>{escape(text)}</div></td></tr>')
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    head, body = cells("th", short), "\n".join(lines)
     return (
         f'<div class="scroll" tabindex="0"><table>{title}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
     )
+
+
+def _is_numeric(values: Sequence[Any]) -> bool:
+    known = [value for value in values if value is not None]
+    return bool(known) and all(map(_is_number, known))
 
 
 def _is_number(value: Any) -> bool:
@@ -172,11 +182,11 @@ def _is_number(value: Any) -> bool:
 
 def _shown(value: Any, form: str | None) -> str:
     if value is None:
-        return "–"
+        return _NOTHING
     if not _is_number(value):
         return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
     if not math.isfinite(value):
-        return "–" if math.isnan(value) else f"{value:+}"
+        return _NOTHING if math.isnan(value) else f"{value:+}"
     if form is not None:
         return form.format(value)
     if isinstance(value, Integral):

@@ -66,7 +66,7 @@ def work_precision(
             points.append(point)
         else:
             status = str(column.get("status", "no error"))
-            why = f"no {cost.replace('_', ' ')}" if status == "ok" and not point[0] > 0 else status
+            why = f"without {cost.replace('_', ' ')}" if status == "ok" and not point[0] > 0 else status
             counts = missing.setdefault(label, {})
             counts[why] = counts.get(why, 0) + 1
     ax, new = new_axes(ax, (6.0, 5.0))

@@ -106,6 +106,16 @@ def test_tables_align_numbers_and_take_formats():
     assert words[words.index("absent") + 1 :] == ["93.4%", "GRAND", "5", "–", "–", "MLP", "5", "–"]
 
 
+def test_long_texts_stand_below_their_row():
+    report, why = Report("t"), "refused: dt = 0.4 is beyond the limit of 0.25 = 2 / lambda_max, <b>take</b> a smaller one"
+    rows = [{"method": "euler", "dt": 0.4, "error": None, "note": why}, {"method": "rk4", "dt": 0.2, "error": 1e-3, "note": ""}]
+    report.section("s").table(rows)
+    page = Page(report.html())
+    assert page.words[-1].strip() == "" and f"note: {why}" in page.words
+    assert [row.get("class") for row in page.all("tr")] == [None, "first", "more", "only even"]
+    assert [cell.get("colspan") for cell in page.all("td")] == [None, None, None, "3", None, None, None]
+
+
 def test_large_figures_become_png(figure, monkeypatch):
     monkeypatch.setattr("neuralpde.report._LARGEST_SVG", 100)
     report = Report("t")
