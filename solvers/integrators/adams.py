@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import ClassVar
@@ -61,6 +61,7 @@ class Adams(Integrator):
 
     order: int
     dense_output = True
+    intervals: ClassVar[Mapping[int, tuple[float, float]]]  # by order: real and imaginary stability (root condition)
 
     def __post_init__(self) -> None:
         if self.order not in (2, 3, 4, 5):
@@ -69,6 +70,14 @@ class Adams(Integrator):
     @property
     def name(self) -> str:
         return f"{type(self).__name__}(order={self.order})"
+
+    @property
+    def real_stability(self) -> float:  # type: ignore[override]
+        return self.intervals[self.order][0]
+
+    @property
+    def imaginary_stability(self) -> float:  # type: ignore[override]
+        return self.intervals[self.order][1]
 
     def init(self, problem: Problem, t: float, y: Tensor) -> tuple[AdamsState, Work]:
         return AdamsState(), Work()
@@ -110,13 +119,12 @@ class AdamsBashforth(Adams):
     order: int = 2
     presets: ClassVar = {f"ab{k}": {"order": k} for k in (2, 3, 4, 5)}
 
-    @property
-    def real_stability(self) -> float:  # type: ignore[override]
-        return {2: 1.0, 3: 6 / 11, 4: 3 / 10, 5: 90 / 551}[self.order]
-
-    @property
-    def imaginary_stability(self) -> float:  # type: ignore[override]
-        return {2: 0.0, 3: 0.7236272269866381, 4: 0.4299870799099, 5: 0.0}[self.order]
+    intervals: ClassVar = {
+        2: (1.0, 0.0),
+        3: (6 / 11, 0.7236272269866381),
+        4: (3 / 10, 0.4299870799099),
+        5: (90 / 551, 0.0),
+    }
 
     def _advance(self, problem: Problem, t: float, dt: float, y: Tensor, slopes: tuple[Tensor, ...]) -> Step:
         nodes = _nodes(0, self.order)
@@ -143,13 +151,12 @@ class AdamsBashforthMoulton(Adams):
     order: int = 2
     presets: ClassVar = {f"abm{k}": {"order": k} for k in (2, 3, 4, 5)}
 
-    @property
-    def real_stability(self) -> float:  # type: ignore[override]
-        return {2: 2.0, 3: 1.72878356807, 4: 1.28481626310, 5: 0.94691703453}[self.order]
-
-    @property
-    def imaginary_stability(self) -> float:  # type: ignore[override]
-        return {2: 1.28718850581, 3: 0.0, 4: 0.0, 5: 0.25871174763}[self.order]
+    intervals: ClassVar = {
+        2: (2.0, 1.28718850581),
+        3: (1.72878356807, 0.0),
+        4: (1.28481626310, 0.0),
+        5: (0.94691703453, 0.25871174763),
+    }
 
     def _advance(self, problem: Problem, t: float, dt: float, y: Tensor, slopes: tuple[Tensor, ...]) -> Step:
         nodes = _nodes(1, self.order)
