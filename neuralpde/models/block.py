@@ -100,7 +100,7 @@ class PDEBlock(nn.Module):
         try:
             result = simulate(self.pde, graph, u0, t, self.method, monitors=monitors, **options)
         except StabilityError as error:
-            warnings.warn(f"{error} The block goes on with this step and says so once.", stacklevel=3)
+            warnings.warn(f"{error} The block goes on with this step and says so once.", stacklevel=5)
             self._warned = True
             options["stability_check"] = False
             result = simulate(self.pde, graph, u0, t, self.method, monitors=monitors, **options)
