@@ -9,17 +9,16 @@ is reached at every order offered. Source: Hairer, Norsett & Wanner (1993) III.1
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ..protocols import Problem, Work
+from .adams_weights import integrals, milne, nodes, step_weights
 from .base import Integrator, Step
 from .explicit import Dopri5
 from .tableau import StageState
@@ -53,7 +52,7 @@ class AdamsInterpolant:
     slopes: tuple[Tensor, ...]
 
     def __call__(self, theta: float) -> Tensor:
-        return _advance(self.y, self.dt, _integrals(self.nodes, theta), self.slopes)
+        return _advance(self.y, self.dt, integrals(self.nodes, theta), self.slopes)
 
 
 class Adams(Integrator):
@@ -127,9 +126,9 @@ class AdamsBashforth(Adams):
     }
 
     def _advance(self, problem: Problem, t: float, dt: float, y: Tensor, slopes: tuple[Tensor, ...]) -> Step:
-        nodes = _nodes(0, self.order)
-        new = _advance(y, dt, _step_weights(nodes), slopes)
-        return Step(new, dense=AdamsInterpolant(y, dt, nodes, slopes))
+        points = nodes(0, self.order)
+        new = _advance(y, dt, step_weights(points), slopes)
+        return Step(new, dense=AdamsInterpolant(y, dt, points, slopes))
 
 
 @dataclass(frozen=True)
@@ -159,13 +158,13 @@ class AdamsBashforthMoulton(Adams):
     }
 
     def _advance(self, problem: Problem, t: float, dt: float, y: Tensor, slopes: tuple[Tensor, ...]) -> Step:
-        nodes = _nodes(1, self.order)
-        predicted = _advance(y, dt, _step_weights(_nodes(0, self.order)), slopes)
+        points = nodes(1, self.order)
+        predicted = _advance(y, dt, step_weights(nodes(0, self.order)), slopes)
         corrector = (problem.f(t + dt, predicted), *slopes[:-1])
-        new = _advance(y, dt, _step_weights(nodes), corrector)
+        new = _advance(y, dt, step_weights(points), corrector)
         with torch.no_grad():
-            error = (new - predicted).mul_(_milne(self.order))
-        dense = AdamsInterpolant(y, dt, nodes, corrector)
+            error = (new - predicted).mul_(milne(self.order))
+        dense = AdamsInterpolant(y, dt, points, corrector)
         return Step(new, error, self.order, dense=dense, work=Work(evaluations=1))
 
 
@@ -174,40 +173,3 @@ def _advance(y: Tensor, dt: float, weights: Sequence[float], slopes: Sequence[Te
     for w, f in zip(weights[1:], slopes[1:], strict=True):
         out.add_(f, alpha=dt * w)
     return out
-
-
-def _nodes(newest: int, count: int) -> tuple[int, ...]:
-    return tuple(range(newest, newest - count, -1))
-
-
-@cache
-def _step_weights(nodes: tuple[int, ...]) -> tuple[float, ...]:
-    return _integrals(nodes, 1.0)
-
-
-def _integrals(nodes: tuple[int, ...], theta: float) -> tuple[float, ...]:
-    """`int_0^theta l_j(s) ds` for the Lagrange polynomials on the nodes."""
-    return tuple(sum(c * theta ** (m + 1) / (m + 1) for m, c in enumerate(row)) for row in _lagrange(nodes))
-
-
-@cache
-def _lagrange(nodes: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
-    """Coefficients of the Lagrange polynomials, lowest power first."""
-    others = [nodes[:j] + nodes[j + 1 :] for j in range(len(nodes))]
-    scales = [math.prod(node - other for other in rest) for node, rest in zip(nodes, others, strict=True)]
-    return tuple(tuple(c / scale for c in _monic(rest)) for rest, scale in zip(others, scales, strict=True))
-
-
-def _monic(roots: tuple[int, ...]) -> list[int]:
-    """Coefficients of `prod (s - root)`, lowest power first."""
-    row = [1]
-    for root in roots:
-        row = [a - root * b for a, b in zip([0, *row], [*row, 0], strict=True)]
-    return row
-
-
-@cache
-def _milne(order: int) -> float:
-    """`c / (C + c)` with the error constants `|int_0^1 prod (s - node) ds| / order!` of predictor (C) and corrector (c)."""
-    C, c = (abs(sum(a / (m + 1) for m, a in enumerate(_monic(_nodes(newest, order))))) for newest in (0, 1))
-    return c / (C + c)

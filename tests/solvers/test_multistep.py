@@ -8,7 +8,7 @@ import torch
 from problems import Nonlinear, Riccati, errors, heat, slope
 
 from solvers import AdamsBashforth, AdamsBashforthMoulton, Problem, method_named, solve
-from solvers.integrators import adams
+from solvers.integrators import adams, adams_weights
 
 ORDERS = (2, 3, 4, 5)
 FAMILIES = (AdamsBashforth, AdamsBashforthMoulton)
@@ -30,14 +30,14 @@ def exactly(row: str) -> list[float]:
 
 @every_order
 def test_coefficients(order):
-    assert adams._step_weights(adams._nodes(0, order)) == pytest.approx(exactly(BASHFORTH[order]), abs=1e-14)
-    assert adams._step_weights(adams._nodes(1, order)) == pytest.approx(exactly(MOULTON[order]), abs=1e-14)
+    assert adams_weights.step_weights(adams_weights.nodes(0, order)) == pytest.approx(exactly(BASHFORTH[order]), abs=1e-14)
+    assert adams_weights.step_weights(adams_weights.nodes(1, order)) == pytest.approx(exactly(MOULTON[order]), abs=1e-14)
 
 
 @pytest.mark.parametrize("order, share", [(2, 1 / 6), (3, 1 / 10), (4, 19 / 270), (5, 27 / 502)])
 def test_share_of_the_estimate(order, share):
     """`c / (C + c)`: 1/6, 1/10, 19/270, 27/502 are the factors of Milne's device in the textbooks."""
-    assert adams._milne(order) == pytest.approx(share)
+    assert adams_weights.milne(order) == pytest.approx(share)
 
 
 @every_family
@@ -145,7 +145,7 @@ def test_stability_polynomial(family, order):
     """The stated intervals are those of the characteristic polynomial (root condition), found by bisection here."""
 
     def radius(z: complex) -> float:
-        ab, am = (np.array(adams._step_weights(adams._nodes(newest, order))) for newest in (0, 1))
+        ab, am = (np.array(adams_weights.step_weights(adams_weights.nodes(newest, order))) for newest in (0, 1))
         one = np.eye(order)[0]
         row = one + z * ab
         if family is AdamsBashforthMoulton:
