@@ -29,7 +29,8 @@ tr.more td { padding-top: 0; color: var(--soft); }
 tr.more div { position: sticky; left: .8rem; width: fit-content; max-width: min(52rem, calc(100vw - 3.4rem)); }
 tr.first td { border-bottom: 0; }
 tr.even { background: var(--tint); }
-pre { background: var(--tint); border: 1px solid var(--line); border-radius: 6px; padding: .8rem 1rem; white-space: pre-wrap; overflow-wrap: anywhere;
+pre { background: var(--tint); border: 1px solid var(--line); border-radius: 6px; padding: .8rem 1rem; white-space: pre-wrap;
+  overflow-wrap: anywhere;
   font: .88rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 .note { border-left: 4px solid var(--link); background: var(--tint); padding: .5rem 1rem; margin: 1.2rem 0; }
 .note p { margin: .3rem 0; }
