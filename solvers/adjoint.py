@@ -108,7 +108,7 @@ def solve_with(
     if not method.explicit or method.needs is not None:
         raise TypeError(
             f'gradient="adjoint" solves the adjoint equation with {method.name} too, which is '
-            f'{"implicit" if not method.explicit else f"for {method.needs} fields only"}. Take an explicit method such as '
+            f"{'implicit' if not method.explicit else f'for {method.needs} fields only'}. Take an explicit method such as "
             'dopri5, or gradient="backprop" (implicit steps are differentiated by one transposed solve each).'
         )
     watching: list[Callback] = [_NoChange(c) for c in callbacks]
@@ -175,7 +175,7 @@ class _Adjoint(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, engine: _Engine, y0: Tensor, *held: Tensor) -> Tensor:
         solution = engine.forward(y0.detach())
-        engine.results.append(solution)
+        engine.results.append(replace(solution, y=solution.y[:0]))  # without the output: no circle through its graph
         ctx.engine = engine
         ctx.save_for_backward(y0, solution.y, *held)
         return solution.y
@@ -224,9 +224,7 @@ def _interval(
     forward = engine.results[0].stats.steps
     x = torch.cat([y_end.reshape(-1), a.reshape(-1), g])
     try:
-        done = integrate(
-            problem, back.method, control, x, span, save="final", max_steps=_STEPS[0] * forward + _STEPS[1]
-        )
+        done = integrate(problem, back.method, control, x, span, save="final", max_steps=_STEPS[0] * forward + _STEPS[1])
     except IntegrationError as error:
         raise IntegrationError(_lost(span, f"the backward solve stopped ({error.status})"), "adjoint") from error
     n = y_end.numel()

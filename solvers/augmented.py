@@ -84,7 +84,7 @@ class AugmentedSpace(Space):
         base: the space of y and of a.
         shape: their shape.
         theta: the parameters (their shapes are used).
-        norm: a norm of `(0, y, a, *g)` in place of the largest of those of y and a.
+        norm_of: a norm of `(0, y, a, *g)` in place of the largest of those of y and a.
     """
 
     base: Space

@@ -61,6 +61,7 @@ class PID(Controller):
         shrink, grow: limits of the ratio of successive step sizes.
         first_dt: the first step size; None lets the heuristic of Hairer, Norsett & Wanner (1993) II.4 choose.
         max_dt: no step is larger.
+        min_dt: a step of this size or smaller is accepted whatever its error, and the next is not made smaller.
     """
 
     integral: float = 1.0
@@ -71,6 +72,7 @@ class PID(Controller):
     grow: float = 10.0
     first_dt: float | None = None
     max_dt: float = float("inf")
+    min_dt: float = 0.0
     adaptive = True
 
     def first(self, problem: Problem, method: Integrator, t: float, y: Tensor, span: float) -> tuple[float, object, Work]:
@@ -88,11 +90,11 @@ class PID(Controller):
         p = 1.0 / (step.order + 1)
         k_i, k_p, k_d = self.integral * p, self.proportional * p, self.derivative * p
         factor = self.safety * ratio ** -(k_i + k_p + k_d) * before ** (k_p + 2 * k_d) * earlier**-k_d
-        accept = ratio <= 1.0
+        accept = ratio <= 1.0 or dt <= self.min_dt
         factor = min(max(factor, self.shrink), self.grow if accept else 1.0)
         if not accept:
             factor = min(factor, self.safety)
-        dt = min(dt * (step.factor or factor), self.max_dt)
+        dt = max(min(dt * (step.factor or factor), self.max_dt), self.min_dt)
         return accept, dt, ((ratio, before) if accept else cstate)
 
 

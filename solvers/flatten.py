@@ -71,6 +71,14 @@ class Packing:
         lead = x.shape[:-1]
         return _fill(self.tree, (p.reshape(*lead, *s) for p, s in zip(parts, self.shapes, strict=True)))
 
+    def leaves(self, x: Tensor) -> list[Tensor]:
+        """The entries of a packed state, in order."""
+        return list(_leaves(self.unpack(x)))
+
+    def map(self, state: Any, change: Callable[[Tensor], Tensor]) -> Any:
+        """A structure of the same form with every entry changed."""
+        return _fill(self.tree, iter([change(p) for p in _leaves(state)]))
+
     def space(self, norm: Callable[[Any], Tensor | float] | None = None) -> Space:
         """The norm over the structure: `norm(structure)`, or the largest root mean square of an entry."""
         return Normed(lambda x: (norm or _largest_rms)(self.unpack(x)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -16,12 +16,12 @@ class Normed(Space):
     """One group, with `norm` in place of the root mean square where errors are compared with tolerances.
 
     Args:
-        norm: the norm of a state-shaped tensor, a number or a scalar tensor.
+        norm_of: the norm of a state-shaped tensor, a number or a scalar tensor.
         base: how everything else is reduced.
     """
 
     norm_of: Callable[[Tensor], Tensor | float]
-    base: Space = Plain()
+    base: Space = field(default_factory=Plain)
     groups = 1
 
     def total(self, x: Tensor) -> Tensor:

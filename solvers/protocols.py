@@ -20,7 +20,7 @@ from .space import Plain, Space
 class VectorField(Protocol):
     """`dy/dt = f(t, y)`; `t` is a scalar tensor, the result has the shape of `y`."""
 
-    def __call__(self, t: Tensor, y: Tensor) -> Tensor: ...
+    def __call__(self, t: Tensor, y: Tensor, /) -> Tensor: ...
 
 
 @runtime_checkable
@@ -51,8 +51,8 @@ class Callback(Protocol):
             In both cases it is first called at the initial time, with `dt = 0`.
     """
 
-    times: Sequence[float] | None
-
+    @property
+    def times(self) -> Sequence[float] | None: ...
     def before(self, t: float, y: Tensor, dt: float) -> None: ...
     def after(self, t: float, y: Tensor, dt: float) -> Tensor | None:
         """A returned state replaces the current one and re-initialises the method (only if `times` is None)."""

@@ -75,10 +75,8 @@ class Solution:
         """
         if not self.segments:
             raise ValueError('sol(t) needs the interpolants of all steps: solve(..., save="dense")')
-        if isinstance(t, Tensor) and t.dim() > 0:
-            y = torch.stack([self._at(float(v)) for v in t])
-        else:
-            y = self._at(float(t))
+        times = torch.as_tensor(t, dtype=torch.float64)
+        y = torch.stack([self._at(v) for v in times.tolist()]) if times.dim() else self._at(float(t))
         return y if self.restore is None else self.restore(y)
 
     def _at(self, at: float) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -35,7 +36,7 @@ def read_times(t: Tensor | Sequence[float] | float) -> list[float]:
         values = [float(v) for v in t]
     if len(values) < 2:
         raise ValueError(f"t has {len(values)} entries; expected the initial time and at least one more, or a number")
-    for i, (a, b) in enumerate(zip(values, values[1:], strict=False), 1):
+    for i, (a, b) in enumerate(pairwise(values), 1):
         if not abs(b - a) < float("inf"):
             raise ValueError(f"t[{i}] = {b} after {a}: times must be finite")
         if a == b or (b > a) != (values[1] > values[0]):
