@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -16,7 +18,16 @@ def _loss(trial: Trial, u0: Tensor, gradient: str) -> Tensor:
     pde, graph = trial.pde, trial.graph
     y0 = pde.lift(graph, u0)
     out = solve(
-        pde.on(graph, u0), y0, trial.time, "dopri5", rtol=1e-10, atol=1e-12, gradient=gradient, save="final", space=graph.space
+        pde.on(graph, u0),
+        y0,
+        trial.time,
+        "dopri5",
+        rtol=1e-10,
+        atol=1e-12,
+        gradient=gradient,
+        save="final",
+        max_steps=2000,
+        space=graph.space,
     ).y[-1]
     return (out * noise(out, 3)).sum()
 
@@ -38,8 +49,22 @@ def gradients_reach_every_parameter(trial: Trial) -> Row:
 
 
 def adjoint_is_backprop(trial: Trial) -> Row:
-    """The adjoint equation and backprop through the steps give the same gradients."""
-    first, second = _gradients(trial, "backprop"), _gradients(trial, "adjoint")
+    """The adjoint equation and backprop through the steps give the same gradients.
+
+    A kink (of ReLU) that is crossed on the way spoils backprop, so shorter and shorter times are tried; what the adjoint does
+    not see is missing at all of them.
+    """
+    worst = 1.0
+    for shrink in (1.0, 0.1, 0.01, 0.001):
+        short = replace(trial, time=trial.time * shrink)
+        worst = min(worst, _disagreement(_gradients(short, "backprop"), _gradients(short, "adjoint")))
+        if worst <= 1e-6:
+            break
+    advice = "let the field be a frozen dataclass that holds every tensor it uses, so that the adjoint can see them"
+    return Row("adjoint = backprop", worst <= 1e-6, worst, 1e-6, advice)
+
+
+def _disagreement(first: dict[str, Tensor | None], second: dict[str, Tensor | None]) -> float:
     worst = 0.0
     for name, a in first.items():
         b = second[name]
@@ -47,5 +72,4 @@ def adjoint_is_backprop(trial: Trial) -> Row:
         if like is not None:
             zero = torch.zeros_like(like)
             worst = max(worst, relative_difference(zero if a is None else a, zero if b is None else b))
-    advice = "let the field be a frozen dataclass that holds every tensor it uses, so that the adjoint can see them"
-    return Row("adjoint = backprop", worst <= 1e-6, worst, 1e-6, advice)
+    return worst

@@ -21,7 +21,7 @@ class Trial:
         pde, graph, u0: as given to `check`, in float64, the equation in evaluation mode.
         field: `pde.on(graph, u0)`.
         y: `pde.lift(graph, u0)` plus noise.
-        time: a time in which the state changes by about a tenth.
+        time: a time in which the state changes by about a hundredth.
     """
 
     pde: GraphPDE
@@ -43,7 +43,7 @@ def make_trial(pde: GraphPDE, graph: Graph, u0: Tensor, seed: int) -> Trial:
     with torch.no_grad():
         slope = field(torch.zeros((), dtype=y.dtype), y)
     size, speed = float(graph.space.norm(y).max()), float(graph.space.norm(slope).max())
-    return Trial(pde, graph, u0, field, y, 0.1 * size / speed if speed > 0 else 1.0)
+    return Trial(pde, graph, u0, field, y, 0.01 * size / speed if speed > 0 else 1.0)
 
 
 def noise(like: Tensor, seed: int) -> Tensor:

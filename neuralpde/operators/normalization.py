@@ -90,7 +90,7 @@ def normalize(
     inverse = _inverse_mass(graph, normalization, own, mass, self_loops)
     if normalization == "sym":
         root = _root(inverse)
-        edge = flux * root[source] * root[target]
+        edge = flux * (root[source] * root[target])  # in this order: exactly symmetric
     else:
         edge = flux * inverse[end]
     return Normalized(edge, flux, degree, inverse, nonnegative)

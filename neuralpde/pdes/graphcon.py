@@ -166,10 +166,11 @@ class GraphCON(GraphPDE):
 
     def reset_parameters(self) -> None:
         """Draw the weights anew: Glorot for W and the attention vectors, zero for b (as PyG's GCNConv and GATConv)."""
-        nn.init.uniform_(self.weight, -((3 / self.channels) ** 0.5), (3 / self.channels) ** 0.5)
+        width = self.weight.shape[-1]
+        nn.init.uniform_(self.weight, -((3 / width) ** 0.5), (3 / width) ** 0.5)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
-        bound = (6 / (self.heads + self.channels // self.heads)) ** 0.5
+        bound = (6 / (self.heads + width // self.heads)) ** 0.5
         for vector in (self.left, self.right):
             if vector is not None:
                 nn.init.uniform_(vector, -bound, bound)
