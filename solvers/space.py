@@ -128,4 +128,4 @@ def _conj(x: Tensor) -> Tensor:
 
 
 def _root(n: Tensor | int) -> Tensor | float:
-    return n.clamp(min=1).sqrt() if isinstance(n, Tensor) else max(n, 1) ** 0.5
+    return n.clamp(min=1).double().sqrt() if isinstance(n, Tensor) else max(n, 1) ** 0.5
