@@ -18,6 +18,10 @@ class GraphPDE(nn.Module, ABC):
     `pde.on(graph, u0)` reads as the maths does ("diffusion on this graph"). It is the only place where a graph meets
     parameters: what is frozen for one solve (attention at t = 0, a mask drawn by node) is computed there and held by the
     returned field, a frozen dataclass.
+
+    An equation may declare what it keeps; `check` and the monitors then hold it to that: `conserved(graph)` returns masses
+    m, `[nodes]`, with `sum_i m_i u_i` constant; `energy_law` is "constant" or "decreasing", for the `energy(t, y, space)`
+    of its field, `[graphs]`.
     """
 
     channels: int | None = None  # width of u that the equation requires, None for any
