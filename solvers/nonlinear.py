@@ -3,7 +3,7 @@
     (I - h J) d = -G(y),  y += d,   J = df/dy at y, every system solved to a relative residual only as small as is needed
 
 Sizes are those of the error control: `|x| = rms(x / (tol (atol + rtol |y|)))`, the largest over the groups of the Space, and
-the iteration ends when `|G| <= 1`, or when the contraction of the updates says that the error is below 1. By the implicit
+the iteration ends when `|G| <= 1`, or when the updates and their contraction say that the error is below 1. By the implicit
 function theorem the gradient of the root is one solve with `I - h J^H`.
 
 Reference: Dembo, Eisenstat & Steihaug (1982) SIAM J. Numer. Anal. 19, 400; Hairer & Wanner (1996) IV.8.
@@ -26,6 +26,7 @@ from .protocols import Problem, Work
 
 TOLERANCE = 0.02  # of the error that a step may make
 _LOOSEST, _TIGHTEST = 0.1, 1e-3  # relative residual of the linear solves
+_SMALL = 0.3  # an update below this ends the iteration: the next is a tenth of it at most
 _GOOD_ENOUGH = 0.3  # a linear solve that ran out of iterations there is still a step forward
 
 
@@ -47,12 +48,10 @@ class Root:
 
 
 def weights(problem: Problem, like: Tensor) -> Tensor:
-    """What an error of size 1 is, entry by entry: `0.02 (atol + rtol |y|)`, and not below the rounding of the state."""
+    """What an error of size 1 is, entry by entry: `0.02 (atol + rtol |y|)`, and not below the rounding of the entry."""
     with torch.no_grad():
-        size = like.detach().abs()
-        rounding = 10 * torch.finfo(like.dtype).eps * problem.space.rms(like.detach())
-        floor = TOLERANCE * problem.atol + problem.space.spread(rounding, like) + torch.finfo(like.dtype).tiny
-        return size.mul_(TOLERANCE * problem.rtol).add_(floor)
+        info, size = torch.finfo(like.dtype), like.detach().abs()
+        return size.mul_(TOLERANCE * problem.rtol + info.eps).add_(TOLERANCE * problem.atol + info.tiny)
 
 
 @dataclass(frozen=True)
@@ -112,13 +111,15 @@ class NewtonKrylov:
             y = y + solved.x
             deltas = space.rms(solved.x / scale)
             delta = float(deltas.amax())
+            rounding = 4 * torch.finfo(y.dtype).eps * space.rms(y)
+            done = done | (deltas <= _SMALL) | (space.rms(solved.x) <= rounding)
             if previous is not None:
                 rate = deltas / previous
                 if bool((~done & (rate > 2)).any()):
                     return Root(y, "nonlinear", work, self._message("diverged after", count + 1, size, delta))
                 done = done | ((rate < 1) & (rate / (1 - rate) * deltas <= 1))
-                if bool(done.all()):
-                    return Root(y, "ok", work)
+            if bool(done.all()):
+                return Root(y, "ok", work)
             previous = deltas.clamp_min(torch.finfo(deltas.dtype).tiny)
         return Root(y, "nonlinear", work, self._message("reached", self.max_iterations, size, delta))
 

@@ -13,6 +13,8 @@ from .implicit_stage import ImplicitMethod, taken
 
 GAMMA = 2 - 2**0.5
 D, W = GAMMA / 2, 2**0.5 / 4
+_LARGEST_RATIO = 2.0  # of successive steps: the error of a stage's slope is that of the stage over its step size
+_EXACT = float("inf")  # stands for the step size of a slope that was evaluated
 _ERROR = (W - (1 - W) / 3, W - (3 * W + 1) / 3, D - D / 3)  # weights of order 2 minus those of order 3
 
 
@@ -38,23 +40,22 @@ class TRBDF2(ImplicitMethod):
 
     def step(self, problem: Problem, t: float, dt: float, y: Tensor, state: object) -> Step:
         state, h = taken(state, self), D * dt
-        known = state.slope is not None
-        k1 = problem.f(t, y) if state.slope is None else state.slope
-        work = Work(evaluations=0 if known else 1)
-        # the slope of a stage is smooth; that of a first state need not be
-        middle = self.stage(problem, t + GAMMA * dt, h, y + h * k1, y + 2 * h * k1 if known else y, state)
+        known = state.slope is not None and abs(dt) <= _LARGEST_RATIO * abs(state.dt)
+        k1 = state.slope if known and state.slope is not None else problem.f(t, y)
+        work, smooth = Work(evaluations=0 if known else 1), known and state.dt != _EXACT
+        middle = self.stage(problem, t + GAMMA * dt, h, y + h * k1, y + 2 * h * k1 if smooth else y, state)
         work = work + middle.work
-        kept = replace(middle.state, slope=k1)
+        kept = replace(middle.state, slope=k1, dt=state.dt if known else _EXACT)
         if middle.failed is not None:
             return replace(middle.failed, work=work, retry=kept)
         b = y + (W * dt) * (k1 + middle.slope)
         end = self.stage(problem, t + dt, h, b, y + (middle.y - y) / GAMMA, middle.state)
-        work, kept = work + end.work, replace(end.state, slope=k1)
+        work, kept = work + end.work, replace(end.state, slope=k1, dt=kept.dt)
         if end.failed is not None:
             return replace(end.failed, work=work, retry=kept)
         raw = dt * (_ERROR[0] * k1 + _ERROR[1] * middle.slope + _ERROR[2] * end.slope)
         error, cost = self.estimate(problem, t + dt, end, h, raw)
-        after = replace(end.state, slope=end.slope)
+        after = replace(end.state, slope=end.slope, dt=dt)
         return Step(end.y, error, 2, state=after, retry=kept, dense=_parabola(y, middle.y, end.y), work=work + cost)
 
 
