@@ -119,7 +119,8 @@ def solve_with(
         )
 
     if not (y0.requires_grad or held):
-        return forward(y0)
+        with torch.no_grad():
+            return forward(y0)
     engine = _Engine(problem, forward, times[0], backward, held)
     y: Any = _Adjoint.apply(engine, y0, *held)
     solution = engine.results[0]
@@ -175,7 +176,7 @@ class _Adjoint(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, engine: _Engine, y0: Tensor, *held: Tensor) -> Tensor:
         solution = engine.forward(y0.detach())
-        engine.results.append(replace(solution, y=solution.y[:0]))  # without the output: no circle through its graph
+        engine.results.append(replace(solution, y=solution.y.new_empty(0)))  # without the output: no circle through its graph
         ctx.engine = engine
         ctx.save_for_backward(y0, solution.y, *held)
         return solution.y

@@ -69,7 +69,7 @@ class Packing:
         if self.nodes:
             return _fill(self.tree, parts)
         lead = x.shape[:-1]
-        return _fill(self.tree, (p.reshape(*lead, *s) for p, s in zip(parts, self.shapes, strict=True)))
+        return _fill(self.tree, (p.reshape((*lead, *s)) for p, s in zip(parts, self.shapes, strict=True)))
 
     def leaves(self, x: Tensor) -> list[Tensor]:
         """The entries of a packed state, in order."""
