@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .adjoint import Backward, hides_tensors
+from .adjoint import hides_tensors
+from .backsolve import Backward
 from .events import Crossing, Event, carry_crossing
 from .flatten import Flattened, Packing, flatten_event
 from .integrators.base import Integrator

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .adjoint import Backward, solve_with
+from .adjoint import solve_with
+from .backsolve import Backward
 from .errors import IntegrationError
 from .events import Event
 from .flatten import Packing

@@ -1,5 +1,7 @@
 """odeint against torchdiffeq: names, options, states, gradients, in both directions."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 import torchdiffeq
@@ -78,7 +80,7 @@ def test_our_own_names_and_instances():
 
 def test_grid_constructor():
     def half_steps(func, y0, t):
-        return torch.cat([torch.stack([a, (a + b) / 2]) for a, b in zip(t, t[1:], strict=False)] + [t[-1:]])
+        return torch.cat([torch.stack([a, (a + b) / 2]) for a, b in pairwise(t)] + [t[-1:]])
 
     for t in (FORWARD, BACKWARD):
         options = {"grid_constructor": half_steps}
@@ -86,7 +88,7 @@ def test_grid_constructor():
         torch.testing.assert_close(
             ours, torchdiffeq.odeint(oscillator, Y0, t, method="rk4", options=options), rtol=0, atol=1e-14
         )
-    with pytest.raises(ValueError, match="from 0.0"):
+    with pytest.raises(ValueError, match=r"from 0\.0"):
         odeint(oscillator, Y0, FORWARD, method="rk4", options={"grid_constructor": lambda f, y, t: t[1:]})
 
 
@@ -125,6 +127,49 @@ def test_adjoints_on_a_grid_give_the_same_numbers(method):
         found.append(torch.autograd.grad((y**2 * torch.arange(12.0).view(6, 2)).sum(), [y0, *net.parameters()]))
     for ours, theirs in zip(*found, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+
+
+def test_options_of_the_adjoint():
+    net, exact = Net(), []
+    for solve, options in (
+        (odeint, {}),
+        (odeint_adjoint, {"adjoint_method": "tsit5", "adjoint_rtol": 1e-10, "adjoint_atol": 1e-12}),
+        (odeint_adjoint, {"adjoint_options": {"norm": "seminorm"}}),
+        (odeint_adjoint, {"adjoint_options": {"norm": lambda s: max(p.abs().max() for p in s)}}),
+        (odeint_adjoint, {"options": {"first_step": 0.01}, "adjoint_options": {"max_step": 0.1}}),
+    ):
+        y0 = Y0.clone().requires_grad_()
+        y = solve(net, y0, FORWARD, rtol=1e-10, atol=1e-12, **options)
+        exact.append(torch.autograd.grad((y[1:] ** 2).sum(), [y0, *net.parameters()]))
+    for found in exact[1:]:
+        for a, b in zip(found, exact[0], strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=1e-7)
+    with pytest.raises(ValueError, match="seminorm"):
+        odeint_adjoint(net, Y0, FORWARD, adjoint_options={"norm": "seminrom"})
+
+
+def test_the_adjoint_norm_sees_the_structure():
+    seen = []
+
+    def norm(parts):
+        seen.append([tuple(p.shape) for p in parts])
+        return max(p.abs().max() for p in parts)
+
+    w = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    options = {"adjoint_params": [w], "adjoint_options": {"norm": norm}}
+    tupled = odeint_adjoint(lambda t, s: (-w * s[0], -s[1]), (Y0[:1], Y0), FORWARD, **options)
+    (grad,) = torch.autograd.grad(tupled[0][-1].sum(), w)
+    torch.testing.assert_close(grad, -torch.exp(-w.detach()), rtol=0, atol=1e-6)
+    assert seen and all(shapes == [(), (1,), (2,), (1,), (2,), ()] for shapes in seen)
+
+
+def test_adjoint_params_restrict():
+    net = Net()
+    y = odeint_adjoint(net, Y0.clone().requires_grad_(), FORWARD, adjoint_params=[net.lin.bias])
+    weight, bias = torch.autograd.grad(y.sum(), [net.lin.weight, net.lin.bias], allow_unused=True)
+    assert weight is None and bias is not None
+    with pytest.raises(ValueError, match="adjoint_rtol"):
+        odeint_adjoint(pair, PAIR, FORWARD, rtol=(1e-6, 1e-6), adjoint_params=())
 
 
 @pytest.mark.parametrize("solve", [odeint, odeint_adjoint])
@@ -330,9 +375,9 @@ def test_one_time_returns_the_initial_state():
 
 
 def test_refusals():
-    with pytest.raises(UnknownName, match="dopri54.*dopri5"):
+    with pytest.raises(UnknownName, match=r"dopri54.*dopri5"):
         odeint(oscillator, Y0, FORWARD, method="dopri54")
-    with pytest.raises(UnknownName, match="rk4 'stepsize'.*step_size"):
+    with pytest.raises(UnknownName, match=r"rk4 'stepsize'.*step_size"):
         odeint(oscillator, Y0, FORWARD, method="rk4", options={"stepsize": 0.1})
     with pytest.raises(UnknownName, match="option of dopri5 'step_size'"):
         odeint(oscillator, Y0, FORWARD, options={"step_size": 0.1})
