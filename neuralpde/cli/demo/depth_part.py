@@ -21,7 +21,7 @@ def depth(folder: RunFolder, tick: Tick, setup: DepthSetup | None = None) -> Par
     )
     tick(1.0, "done")
     facts = {"layers": setup.layers, "width": setup.width, "networks": [r.record() for r in runs]}
-    return Part("depth", "3. What depth does to features", _blocks(setup, runs), facts, _COMMANDS)
+    return Part("depth", "What depth does to features", _blocks(setup, runs), facts, _COMMANDS)
 
 
 _COMMANDS = (
@@ -58,8 +58,9 @@ def _blocks(setup: DepthSetup, runs: list[Descent]) -> list[str | Note | Picture
         ),
         *(Note(text) for text in _findings(setup, runs)),
         "A verdict says decaying or growing only for a change of more than a factor of ten, and stationary for less than a "
-        "factor of two all the way; anything between or swinging is inconclusive. With dt = 0.1 a hundred layers are only a "
-        "time of 10, a few periods of the oscillators; they have then been damped and mixed far less than with dt = 1. "
+        "factor of two all the way; anything between or swinging is inconclusive. With dt = 0.1 the "
+        f"{setup.layers} layers are only a time of {0.1 * setup.layers:g}, {0.1 * setup.layers / 6.2832:.1f} periods of a "
+        "lone oscillator, so these have been damped and mixed far less than those with dt = 1. "
         "With alpha = gamma = dt = 1, GraphCON's published default, a step is exactly a GCN layer: no curve of its own.",
     ]
 
@@ -67,7 +68,7 @@ def _blocks(setup: DepthSetup, runs: list[Descent]) -> list[str | Note | Picture
 def _told(run: Descent) -> dict[str, object]:
     def change(panel: str) -> str:
         values = run.values[panel]
-        return f"{float(values[0]):.3g} → {float(values[-1]):.3g}"
+        return f"{float(values[0]):.2g} → {float(values[-1]):.2g}"
 
     names = dict(zip(("energy", "rayleigh", "norm", "rank"), PANELS, strict=True))
     return {"network": run.name, **{key: change(panel) for key, panel in names.items()}, "verdict": run.verdict.meaning}
@@ -81,7 +82,7 @@ def _findings(setup: DepthSetup, runs: list[Descent]) -> list[str]:
         if float(energy[-1]) > 10 * float(energy[0]) and float(shape[-1]) < float(shape[0]) / 2:
             rank = r.values["effective rank"]
             words.append(
-                f"{r.name}: its energy grows by {float(energy[-1] / energy[0]):.1e}, and yet E / |X|² falls from "
+                f"{r.name}: its energy grows by a factor of {float(energy[-1] / energy[0]):.1e}, and yet E / |X|² falls from "
                 f"{float(shape[0]):.3f} to {float(shape[-1]):.4f} and the rank from {float(rank[0]):.1f} to "
                 f"{float(rank[-1]):.1f}. An energy plot alone would call that cured; it is {r.verdict.meaning}."
             )

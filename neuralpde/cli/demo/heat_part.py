@@ -10,13 +10,12 @@ from .style import save
 
 _COLUMNS = {
     "method": "method",
-    "kind": "kind",
-    "setting": "step or tolerance",
-    "error": "relative error",
+    "setting": "step / tolerance",
+    "error": "error",
     "steps": "steps",
-    "evaluations": "evaluations",
-    "linear_iterations": "linear iterations",
-    "work": "products with L",
+    "evaluations": "evals",
+    "linear_iterations": "CG iterations",
+    "work": "products",
     "seconds": "seconds",
     "told": "status",
 }
@@ -31,7 +30,7 @@ def heat(folder: RunFolder, tick: Tick, setup: HeatSetup | None = None) -> Part:
     save(work_picture(s), folder.file("heat_work_precision.png"))
     folder.write_csv("heat.csv", s.comparison.records())
     tick(1.0, "done")
-    rows = [{**r, "told": f"refused: needs {r['why']}" if r["status"] == "refused" else r["status"]} for r in s.records()]
+    rows = [{**r, "told": f"refused: {r['why']}" if r["status"] == "refused" else r["status"]} for r in s.records()]
     facts = {
         "nodes": s.graph.num_nodes,
         "edges": s.graph.num_edges // 2,
@@ -39,7 +38,7 @@ def heat(folder: RunFolder, tick: Tick, setup: HeatSetup | None = None) -> Part:
         "refused": {row.method: row.note for row in s.refused},
         "rows": s.comparison.records(),
     }
-    return Part("heat", "2. Heat over real terrain, by many integrators", _blocks(setup, s, rows), facts, _COMMANDS)
+    return Part("heat", "Heat over real terrain, by many integrators", _blocks(setup, s, rows), facts, _COMMANDS)
 
 
 _COMMANDS = (
@@ -73,14 +72,19 @@ def _blocks(setup: HeatSetup, s: Smoothing, rows: list[dict[str, object]]) -> li
             "Work and precision, logarithmic: lower is more accurate, further left is cheaper. Circles: explicit "
             "Runge-Kutta; squares: explicit multistep; triangles and diamonds: implicit.",
         ),
-        Rows("Work and precision.", rows, _COLUMNS, {"error": "{:.1e}", "seconds": "{:.2f}"}),
-        *(Note(_told(row.note)) for row in s.refused),
+        Rows(
+            "Work and precision: relative error at the end, and what it cost.",
+            rows,
+            _COLUMNS,
+            {"error": "{:.1e}", "seconds": "{:.2f}"},
+        ),
+        *(
+            [Note("Refused before the first step, in these words: " + " / ".join(row.note for row in s.refused))]
+            if s.refused
+            else []
+        ),
         *_findings(s),
     ]
-
-
-def _told(note: str) -> str:
-    return f"Refused before the first step, in these words: {note}"
 
 
 def _findings(s: Smoothing) -> list[str]:

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LightSource
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
@@ -39,12 +40,12 @@ def terrain_picture(s: Smoothing, t_end: float) -> Figure:
     return drawn
 
 
-def _relief(axes: Axes, heights: NDArray[np.float64], cell: NDArray[np.float64], scale: NDArray[np.float64]):
+def _relief(axes: Axes, heights: NDArray[np.float64], cell: NDArray[np.float64], scale: NDArray[np.float64]) -> AxesImage:
     shade = LightSource(azdeg=315, altdeg=45).hillshade(heights, dx=1000 * cell[0], dy=1000 * cell[1], vert_exag=3)
     rows, cols = heights.shape
     extent = (0, cols * cell[0], 0, rows * cell[1])
-    limits = {"vmin": float(scale.min()), "vmax": float(scale.max())}
-    image = axes.imshow(heights, origin="lower", extent=extent, cmap="terrain", **limits)
+    low, high = float(scale.min()), float(scale.max())
+    image = axes.imshow(heights, origin="lower", extent=extent, cmap="terrain", vmin=low, vmax=high)
     axes.imshow(shade, origin="lower", extent=extent, cmap="gray", vmin=0, vmax=1, alpha=0.45)
     return image
 

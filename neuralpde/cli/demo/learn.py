@@ -32,7 +32,7 @@ class LearnSetup:
     seeds: int = 5
     labels_per_class: int = 20
     hidden: int = 32
-    epochs: int = 50
+    epochs: int = 80
     lr: float = 0.02
 
 

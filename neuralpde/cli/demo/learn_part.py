@@ -22,7 +22,7 @@ def learned(folder: RunFolder, tick: Tick, setup: LearnSetup | None = None) -> P
     tick(1.0, "done")
     rows = summary(fitted)
     facts = {"setup": asdict(setup), "summary": rows, "runs": [{**asdict(f), "split": f"seed {f.seed}"} for f in fitted]}
-    return Part("learn", "4. Equations that learn", _blocks(setup, fitted, rows), facts, _COMMANDS)
+    return Part("learn", "Equations that learn", _blocks(setup, fitted, rows), facts, _COMMANDS)
 
 
 _COMMANDS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -82,6 +82,10 @@ class Crossing:
         """Correlation of arrival and travel time, and the median of their ratio."""
         a, b = self.arrival[self.compared].numpy(), self.travel[self.compared].numpy()
         return float(np.corrcoef(a, b)[0, 1]), float(np.median(a / b))
+
+    def with_threshold(self, threshold: float) -> Crossing:
+        """The same wave, with arrivals at another share of the bump's height (travel times stay)."""
+        return replace(self, arrival=first_time(self.t, self.u, threshold))
 
     def nearest(self, longitude: float, latitude: float) -> int:
         """The wet cell nearest to a place."""
@@ -164,9 +168,16 @@ def energy_drift(setup: WaveSetup, tick: Tick) -> Energies:
                 "linear_iterations": stats.linear_iterations,
                 "final_ratio": float(ratio[-1]),
                 "largest_deviation": float((ratio - 1).abs().max()),
+                "drift": drift(ratio),
             }
         )
     return out
+
+
+def drift(ratio: Tensor) -> float:
+    """Mean over the last quarter of a series less the mean over its second quarter: oscillations cancel, a trend stays."""
+    quarter = len(ratio) // 4
+    return float(ratio[-quarter:].mean() - ratio[quarter : 2 * quarter].mean())
 
 
 class _Watch:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LightSource
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -41,7 +42,7 @@ def crossing_picture(c: Crossing, minutes: tuple[float, ...] = (5, 20, 35, 50, 7
 def _arrival(axes: Axes, c: Crossing) -> None:
     minutes = c.arrival / 60
     _land(axes, c.raster)
-    _sea(axes, c, np.where(np.isfinite(minutes), np.nan, 1.0), ("#dfe6ea", "#dfe6ea"))
+    _sea(axes, c, np.where(np.isfinite(minutes.numpy()), np.nan, 1.0), ("#dfe6ea", "#dfe6ea"))
     picture = c.raster.paint(minutes, c.sea.node["cell"])
     image = axes.imshow(picture, origin="lower", extent=_extent(c.raster), cmap="viridis_r", interpolation="nearest")
     levels = np.arange(10, np.nanmax(picture), 10)
@@ -61,7 +62,7 @@ def _arrival(axes: Axes, c: Crossing) -> None:
     axes.figure.colorbar(image, ax=axes, fraction=0.02, pad=0.01).set_label("minutes")
 
 
-def _surface(axes: Axes, c: Crossing, index: int):
+def _surface(axes: Axes, c: Crossing, index: int) -> AxesImage:
     _land(axes, c.raster)
     picture = c.raster.paint(c.u[index], c.sea.node["cell"])
     extent = _extent(c.raster)
@@ -99,7 +100,7 @@ def travel_picture(c: Crossing) -> Figure:
     arrival, travel = c.arrival[use] / 60, c.travel[use] / 60
     drawn = figure(5.6, 4.6)
     axes = drawn.add_subplot()
-    points = axes.scatter(travel, arrival, s=5, c=np.log10(c.sea.node["depth"][use]), cmap="viridis_r")
+    points = axes.scatter(travel, arrival, s=5, c=c.sea.node["depth"][use].log10(), cmap="viridis_r")
     top = float(max(arrival.max(), travel.max())) * 1.03
     axes.plot([0, top], [0, top], "k--", linewidth=1, label="arrival = travel time")
     bar = drawn.colorbar(points, ax=axes, ticks=[1, 1.5, 2, 2.5, 3])
