@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 
 class GraphClassifier(nn.Module):
-    """`y = psi(mean over i of relu(W u_i(t)))`, `du/dt = F(u)`, `u_i(0) = phi(x_i, r_i)`: a class for every graph.
+    """`y = psi(mean over i of relu(M u_i(t)))`, `du/dt = F(u)`: a class for every graph.
 
-    The encoder phi has one hidden layer: with equal weights at all nodes, an equation sees where a node is only if the
-    encoder can join its features to its position r_i. Positions are centred and scaled to unit rms in each graph.
+    `u_i(0) = (W x_i + b) * cos(Omega r_i + phase)`: each channel of the features rides on a plane wave over the nodes'
+    positions r_i (centred, and scaled to unit rms in each graph), with learnable wave vectors. Without positions an equation
+    with equal weights at all nodes cannot tell a picture from its shuffled pixels.
 
     Args:
         in_channels: features per node.
@@ -60,7 +61,8 @@ class GraphClassifier(nn.Module):
         self.t, self.method, self.options = t, method, options
         self.pos_channels, self.dropout = pos_channels, dropout
         channels = hidden if pde.channels is None else pde.channels
-        self.encoder = nn.Sequential(Encoder(in_channels + pos_channels, channels), nn.ReLU(), nn.Linear(channels, channels))
+        self.encoder = Encoder(in_channels, channels)
+        self.waves = PlaneWaves(pos_channels, channels) if pos_channels else None
         self.block = PDEBlock(pde, t, method, **options)
         self.mix = nn.Linear(channels, channels)
         self.decoder = Decoder(channels, num_classes, dropout)
@@ -93,9 +95,8 @@ class GraphClassifier(nn.Module):
         return Trajectory(run.t, self._read(graph, run.u), run.u, run.stats)
 
     def _encode(self, graph: Graph, features: Tensor) -> Tensor:
-        if self.pos_channels:
-            features = torch.cat([features, self._positions(graph).to(features.dtype)], 1)
-        return self.encoder(features)
+        u = self.encoder(features)
+        return u if self.waves is None else u * self.waves(self._positions(graph).to(u.dtype))
 
     def _positions(self, graph: Graph) -> Tensor:
         if graph.pos is None or graph.pos.size(1) != self.pos_channels:
@@ -108,6 +109,27 @@ class GraphClassifier(nn.Module):
 
     def _read(self, graph: Graph, u: Tensor) -> Tensor:
         return self.decoder(node_mean(graph, self.mix(u).relu()))
+
+
+class PlaneWaves(nn.Module):
+    """`cos(Omega r + phase)`, `[nodes, pos_channels] -> [nodes, channels]`, with learnable wave vectors.
+
+    Args:
+        pos_channels: axes of r.
+        channels: number of waves.
+        spread: standard deviation of the wave vectors at the start, radians per unit of r.
+
+    Reference: Rahimi, Recht (2007), Random features for large-scale kernel machines.
+    """
+
+    def __init__(self, pos_channels: int, channels: int, spread: float = 1.5):
+        super().__init__()
+        self.linear = nn.Linear(pos_channels, channels)
+        nn.init.normal_(self.linear.weight, std=spread)
+        nn.init.uniform_(self.linear.bias, -torch.pi, torch.pi)
+
+    def forward(self, r: Tensor) -> Tensor:
+        return self.linear(r).cos()
 
 
 def node_mean(graph: Graph, u: Tensor) -> Tensor:

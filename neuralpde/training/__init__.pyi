@@ -1,3 +1,4 @@
+from .batches import GraphBatches as GraphBatches
 from .checkpoint import load as load
 from .checkpoint import save as save
 from .config import FitConfig as FitConfig
@@ -5,4 +6,7 @@ from .evaluate import evaluate as evaluate
 from .fit import fit as fit
 from .history import Epoch as Epoch
 from .history import History as History
+from .presets import PRESETS as PRESETS
+from .presets import Preset as Preset
+from .presets import preset as preset
 from .seeds import seeded as seeded
