@@ -227,5 +227,5 @@ def _warn_degenerate(alpha: float, gamma: float, dt: float | None) -> None:
         warnings.warn(
             f"GraphCON with alpha = {alpha:g}, gamma = {gamma:g} is degenerate under symplectic Euler with dt = {step:g}: a "
             "step is X -> sigma(F(X)) exactly, a plain graph neural network. Take a smaller step, or another alpha or gamma.",
-            stacklevel=3,
+            stacklevel=4,
         )
