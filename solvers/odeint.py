@@ -23,7 +23,7 @@ from .norms import Normed
 from .odeint_options import Way, way
 from .odeint_run import FieldCallbacks, Run
 from .protocols import Problem
-from .solve import check_state
+from .solve import check_state, check_structure
 from .space import Plain, Space
 from .structure import tensors
 
@@ -192,6 +192,7 @@ def _odeint(func: Any, y0: Any, t: Tensor, rtol: Any, atol: Any, how: Way, event
     if len(t) == 1 and event_fn is None:
         return flat.unsqueeze(0) if packing is None else packing.unpack(flat.unsqueeze(0))
     field: Any = func if packing is None else Flattened(func, packing)
+    check_structure(how.method, field)
     problem = Problem(
         field, _space(packing, how), _tolerance("rtol", rtol, packing, flat), _tolerance("atol", atol, packing, flat)
     )

@@ -19,7 +19,7 @@ from .integrators.base import Integrator
 from .lookup import method_named
 from .loop import integrate
 from .progress import TextProgress
-from .protocols import Callback, Partitioned, Problem, VectorField, linear_flow
+from .protocols import Callback, Partitioned, Problem, VectorField, linear_flow, semilinear
 from .resolve import unknown
 from .solution import Solution
 from .space import Plain, Space
@@ -88,7 +88,7 @@ def solve(
     integrator, why = _choose(method, field, dt)
     _check_choice("save", save, _SAVES)
     _check_choice("gradient", gradient, _GRADIENTS)
-    _check_structure(integrator, field)
+    check_structure(integrator, field)
     rtol, atol = _tolerances(y0, rtol, atol)
     problem = Problem(field, Plain() if space is None else space, rtol, atol)
     control = _controller(integrator, controller, dt)
@@ -141,13 +141,20 @@ def _check_choice(what: str, got: str, known: Sequence[str]) -> None:
         raise unknown(what, got, known)
 
 
-def _check_structure(method: Integrator, field: VectorField) -> None:
+def check_structure(method: Integrator, field: VectorField) -> None:
+    """Raise TypeError unless the field offers the structure that the method needs."""
     if not callable(field):
         raise TypeError(f"field is a {type(field).__name__}; expected a callable f(t, y)")
     if method.needs == "partitioned" and not isinstance(field, Partitioned):
         raise TypeError(
             f"{method.name} needs a field with velocity(t, p), force(t, q) and damping, and a state stack((q, p)); "
             f"{type(field).__name__} has none. Offer them, or take a method for any field such as dopri5."
+        )
+    if method.needs == "semilinear" and semilinear(field) is None:
+        raise TypeError(
+            f"{method.name} needs a field y' = L(t, y) y + g(t, y) that offers linear_part(t, y), a LinearOperator, and "
+            f"nonlinear_part(t, y); {type(field).__name__} does not. Offer them, hand a linear field as LinearFlow(operator, "
+            "source), or take a method for any field such as dopri5 or trbdf2."
         )
     if method.needs == "linear" and linear_flow(field) is None:
         raise TypeError(f"{method.name} needs a LinearFlow(operator, source); {type(field).__name__} is not one")

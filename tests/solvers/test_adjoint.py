@@ -168,6 +168,11 @@ def test_what_has_no_adjoint_is_refused():
     with pytest.raises(ValueError, match="dense"):
         solve(net, y0, 1.0, gradient="adjoint", save="dense")
 
+    with pytest.raises(TypeError, match=r"CrankNicolson.*implicit.*dopri5.*backprop"):
+        solve(net, y0, 1.0, "crank_nicolson", dt=0.1, gradient="adjoint")
+    for fix in ({"method": "dopri5", "gradient": "adjoint"}, {"method": "crank_nicolson", "dt": 0.1, "gradient": "backprop"}):
+        assert solve(net, y0, 1.0, **fix).y.requires_grad
+
     class Jump:
         times = None
 

@@ -78,6 +78,20 @@ def test_our_own_names_and_instances():
         torch.testing.assert_close(odeint(oscillator, Y0, FORWARD, method=method, options=options), exact, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("method,options", [("trbdf2", {}), ("crank_nicolson", {"step_size": 0.002})])
+def test_implicit_methods_have_torchdiffeqs_interface_too(method, options):
+    y0 = Y0.clone().unsqueeze(1).requires_grad_()
+    y = odeint(lambda t, y: oscillator(t, y[:, 0]).unsqueeze(1), y0, FORWARD, method=method, options=options, rtol=1e-7)
+    exact = odeint(oscillator, Y0, FORWARD, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(y[..., 0], exact, rtol=0, atol=1e-5)
+    assert torch.autograd.grad(y[-1].sum(), y0)[0].abs().max() > 0.1
+
+
+def test_methods_that_need_structure_say_so():
+    with pytest.raises(TypeError, match="velocity"):
+        odeint(oscillator, Y0, FORWARD, method="leapfrog", options={"step_size": 0.1})
+
+
 def test_grid_constructor():
     def half_steps(func, y0, t):
         return torch.cat([torch.stack([a, (a + b) / 2]) for a, b in pairwise(t)] + [t[-1:]])
