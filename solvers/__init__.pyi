@@ -22,6 +22,7 @@ from .integrators.base import Integrator as Integrator
 from .integrators.base import Step as Step
 from .integrators.bdf2 import BDF2 as BDF2
 from .integrators.crank_nicolson import CrankNicolson as CrankNicolson
+from .integrators.dopri8 import Dopri8 as Dopri8
 from .integrators.explicit import RK4 as RK4
 from .integrators.explicit import Bosh3 as Bosh3
 from .integrators.explicit import Dopri5 as Dopri5
@@ -33,6 +34,9 @@ from .integrators.implicit_euler import ImplicitEuler as ImplicitEuler
 from .integrators.kutta import Fehlberg2 as Fehlberg2
 from .integrators.kutta import Heun3 as Heun3
 from .integrators.kutta import RK4ThreeEighths as RK4ThreeEighths
+from .integrators.runge_kutta_classics import SSPRK3 as SSPRK3
+from .integrators.runge_kutta_classics import Fehlberg45 as Fehlberg45
+from .integrators.runge_kutta_classics import Ralston as Ralston
 from .integrators.sdirk2 import SDIRK2 as SDIRK2
 from .integrators.symplectic import Leapfrog as Leapfrog
 from .integrators.symplectic import SymplecticEuler as SymplecticEuler
@@ -75,6 +79,7 @@ from .protocols import SolveOptions as SolveOptions
 from .protocols import VectorField as VectorField
 from .protocols import Work as Work
 from .protocols import linear_flow as linear_flow
+from .protocols import semilinear as semilinear
 from .resolve import nearest as nearest
 from .resolve import unknown as unknown
 from .solution import Solution as Solution

@@ -87,6 +87,11 @@ def linear_flow(f: object) -> LinearFlow | None:
     return flow if isinstance(flow, LinearFlow) else None
 
 
+def semilinear(f: object) -> Semilinear | None:
+    """The field as `L(t, y) y + g(t, y)` if it offers both parts; a linear flow does, also as a field's `flow`."""
+    return f if isinstance(f, Semilinear) else linear_flow(f)
+
+
 @dataclass(frozen=True)
 class Work:
     """What a step or a solve cost.

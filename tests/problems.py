@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from solvers import Dense, LinearFlow
+from solvers import Dense, LinearFlow, LinearOperator
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,29 @@ class Riccati:
     def exact(self, t: float, dtype: torch.dtype = torch.float64) -> Tensor:
         c = torch.tensor([[1.0, 1.1], [1.2, 1.3], [1.4, 1.5]], dtype=torch.float64)
         return (1 / (c + (t - self.shift) ** 2)).to(dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Coupled:
+    """`y' = L y + (f(t, y) - L x(t))` with x the solution of `y' = f(t, y)`, which solves it too; L minus a path's Laplacian.
+
+    A linear part that is constant, and a rest that is neither linear nor autonomous. State: `[3, 2]`.
+    """
+
+    inner: Nonlinear | Riccati
+
+    def linear_part(self, t: Tensor, y: Tensor) -> LinearOperator:
+        return -1.0 * dense_laplacian("path", 3, y.dtype)
+
+    def nonlinear_part(self, t: Tensor, y: Tensor) -> Tensor:
+        known = self.exact(float(t.detach()), y.dtype)
+        return self.inner(t, y) - self.linear_part(t, y).matvec(known)
+
+    def __call__(self, t: Tensor, y: Tensor) -> Tensor:
+        return self.linear_part(t, y).matvec(y) + self.nonlinear_part(t, y)
+
+    def exact(self, t: float, dtype: torch.dtype = torch.float64) -> Tensor:
+        return self.inner.exact(t, dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,8 +183,8 @@ def mode(kind: str, n: int, k: int) -> tuple[np.ndarray, float]:
     return np.cos(2 * np.pi * k * i / n), 2 - 2 * math.cos(2 * math.pi * k / n)
 
 
-def dense_laplacian(kind: str, n: int) -> Dense:
-    return Dense(torch.from_numpy(laplacian(kind, n)), symmetric=True, semidefinite=True)
+def dense_laplacian(kind: str, n: int, dtype: torch.dtype = torch.float64) -> Dense:
+    return Dense(torch.from_numpy(laplacian(kind, n)).to(dtype), symmetric=True, semidefinite=True)
 
 
 def heat(kind: str, n: int, k: int) -> tuple[LinearFlow, Tensor, float]:

@@ -50,7 +50,7 @@ class Integrator(ABC):
         presets: names under which settings of this class are found, where its own name is not enough (`ab2`, `ab3`).
         adaptive: whether `step` returns an error estimate, so that the step size can be controlled.
         explicit: whether a step needs no solve (its stability on stiff problems is then limited).
-        needs: structure that the field must offer: None, "partitioned" or "linear".
+        needs: structure that the field must offer: None, "partitioned", "linear" or "semilinear".
         dense_output: whether `step` returns an interpolant; without one the loop lands on the output times.
         real_stability: length of the interval [-x, 0] on which |R(z)| <= 1; inf if A-stable, None if not stated.
         imaginary_stability: half-length of the stable interval on the imaginary axis, likewise.

@@ -8,10 +8,22 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
-from problems import Nonlinear, Oscillator, Riccati, SeparableHamiltonian, errors, slope
+from problems import Coupled, Nonlinear, Oscillator, Riccati, SeparableHamiltonian, errors, slope
 from torch import Tensor
 
-from solvers import Dense, Integrator, LinearFlow, PerGraph, Problem, Work, available, integrators, method_named, solve
+from solvers import (
+    Dense,
+    Integrator,
+    LinearFlow,
+    LinearOperator,
+    PerGraph,
+    Problem,
+    Work,
+    available,
+    integrators,
+    method_named,
+    solve,
+)
 
 NAMES = available()
 TIGHT = {"rtol": 1e-12, "atol": 1e-14}  # of the solves inside implicit methods
@@ -20,14 +32,21 @@ DENSE = [name for name in NAMES if method_named(name).dense_output]
 every_method = pytest.mark.parametrize("name", NAMES)
 
 
-def problem_for(method: Integrator, shift: float = 0.0) -> Riccati | SeparableHamiltonian:
+def problem_for(method: Integrator, shift: float = 0.0) -> Riccati | SeparableHamiltonian | Coupled:
     """A problem of the class that the method declares, not linear and not autonomous, with a known solution."""
     match method.needs:
         case None:
             return Riccati(shift)
         case "partitioned":
             return SeparableHamiltonian(damping=0.3, shift=shift)
+        case "semilinear":
+            return Coupled(Riccati(shift))
     raise AssertionError(f"{method.name} needs {method.needs!r}: there is no problem of that class here yet")
+
+
+def spiral_for(method: Integrator) -> Nonlinear | Coupled:
+    """`Nonlinear`, with a linear part for the methods that need one."""
+    return Coupled(Nonlinear()) if method.needs == "semilinear" else Nonlinear()
 
 
 def largest_error(method: Integrator, problem, steps: int, start: float = 0.0, end: float = 1.0) -> float:
@@ -71,7 +90,8 @@ def test_backwards_in_time(name):
 
 @pytest.mark.parametrize("name", DENSE)
 def test_interpolant(name):
-    method, problem = method_named(name), Nonlinear()
+    method = method_named(name)
+    problem = spiral_for(method)
     times = [(k + 0.37) / 23 for k in range(23)]
 
     def error(steps: int) -> float:
@@ -86,7 +106,8 @@ def test_interpolant(name):
 
 @pytest.mark.parametrize("name", DENSE)
 def test_outputs_read_from_the_interpolant_change_no_step(name):
-    method, problem, times = method_named(name), Nonlinear(), [0.0, 0.111, 0.5, 0.73, 1.0]
+    method, times = method_named(name), [0.0, 0.111, 0.5, 0.73, 1.0]
+    problem = spiral_for(method)
     few = solve(problem, problem.exact(0.0), [0.0, 1.0], method, dt=0.03, **TIGHT)
     many = solve(problem, problem.exact(0.0), times, method, dt=0.03, **TIGHT)
     assert torch.equal(few.y[-1], many.y[-1])
@@ -95,7 +116,8 @@ def test_outputs_read_from_the_interpolant_change_no_step(name):
 
 @pytest.mark.parametrize("name", ADAPTIVE)
 def test_order_of_the_error_estimate(name):
-    method, problem = method_named(name), Problem(Nonlinear(), rtol=1e-13, atol=1e-15)
+    method = method_named(name)
+    problem = Problem(spiral_for(method), rtol=1e-13, atol=1e-15)
     steps, sizes, order = [64, 128, 256, 512][: 4 if method.explicit else 3], [], 0
     for count in steps:
         y, t, dt = Nonlinear().exact(0.0), 0.0, 1 / count
@@ -113,7 +135,7 @@ def test_order_of_the_error_estimate(name):
 
 @pytest.mark.parametrize("name", ADAPTIVE)
 def test_tolerance_is_met(name):
-    problem = Nonlinear()
+    problem = spiral_for(method_named(name))
     for rtol in (1e-3, 1e-5 if method_named(name).explicit else 1e-4):
         sol = solve(problem, problem.exact(0.0), [0.0, 0.3, 1.0], name, rtol=rtol)
         assert max(errors(y, problem.exact(t)) for t, y in zip(sol.t.tolist(), sol.y, strict=True)) < 100 * rtol
@@ -137,14 +159,30 @@ class Learnable:
         return self.force(t, y) - self.damping * y
 
 
+@dataclass(frozen=True, eq=False)
+class LearnableSplit(Learnable):
+    """The same with `- W W' y` added, as the linear part."""
+
+    def linear_part(self, t: Tensor, y: Tensor) -> LinearOperator:
+        return Dense(-self.weight @ self.weight.T)
+
+    def nonlinear_part(self, t: Tensor, y: Tensor) -> Tensor:
+        return self.force(t, y) - self.damping * y
+
+    def __call__(self, t: Tensor, y: Tensor) -> Tensor:
+        return self.linear_part(t, y).matvec(y) + self.nonlinear_part(t, y)
+
+
 @every_method
 def test_gradients(name):
     method = method_named(name)
     torch.manual_seed(0)
     shape = (2, 2, 2) if method.needs == "partitioned" else (2, 2)
 
+    kind = LearnableSplit if method.needs == "semilinear" else Learnable
+
     def run(y0: Tensor, weight: Tensor, damping: Tensor) -> Tensor:
-        return solve(Learnable(weight, damping), y0, [0.0, 0.5, 1.5], method, dt=0.25 * share(method), **TIGHT).y[1:]
+        return solve(kind(weight, damping), y0, [0.0, 0.5, 1.5], method, dt=0.25 * share(method), **TIGHT).y[1:]
 
     inputs = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in (shape, (2, 2))]
     inputs.append(torch.tensor([0.3, 0.8], dtype=torch.float64, requires_grad=True))
@@ -222,7 +260,7 @@ def test_float32_stays_float32(name):
 class Counted:
     """A field that counts how often it is asked."""
 
-    inner: Riccati | SeparableHamiltonian
+    inner: Riccati | SeparableHamiltonian | Coupled
     calls: list[int] = field(default_factory=lambda: [0])
 
     @property
@@ -235,6 +273,13 @@ class Counted:
     def force(self, t: Tensor, q: Tensor) -> Tensor:
         self.calls[0] += 1
         return self.inner.force(t, q)
+
+    def linear_part(self, t: Tensor, y: Tensor) -> LinearOperator:
+        return self.inner.linear_part(t, y)
+
+    def nonlinear_part(self, t: Tensor, y: Tensor) -> Tensor:
+        self.calls[0] += 1
+        return self.inner.nonlinear_part(t, y)
 
     def __call__(self, t: Tensor, y: Tensor) -> Tensor:
         self.calls[0] += 1
@@ -342,7 +387,10 @@ def test_a_field_of_the_wrong_shape_is_refused(name):
         def __call__(self, t: Tensor, y: Tensor) -> Tensor:
             return y[..., :1, :]
 
-        force = velocity = __call__
+        force = velocity = nonlinear_part = __call__
+
+        def linear_part(self, t: Tensor, y: Tensor) -> LinearOperator:
+            return Dense(torch.eye(3, dtype=y.dtype))
 
     with pytest.raises(ValueError, match="shape"):
         solve(Short(), torch.ones(shape, dtype=torch.float64), [0.0, 1.0], method, dt=0.1)
