@@ -51,7 +51,8 @@ class Space(ABC):
 
     def rms(self, x: Tensor) -> Tensor:
         """Root mean square, `[groups]`: the norm in which errors are compared with tolerances."""
-        return self.norm(x) / _root(self.size(x))
+        size, count = self.norm(x), self.size(x)
+        return size / (count.clamp(min=1).to(size.dtype).sqrt() if isinstance(count, Tensor) else max(count, 1) ** 0.5)
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,3 @@ class PerGraph(Space):
 
 def _conj(x: Tensor) -> Tensor:
     return x.conj() if x.is_complex() else x
-
-
-def _root(n: Tensor | int) -> Tensor | float:
-    return n.clamp(min=1).double().sqrt() if isinstance(n, Tensor) else max(n, 1) ** 0.5

@@ -122,6 +122,59 @@ class Compare:
 
 
 @dataclass(frozen=True)
+class Train:
+    """What `neuralpde train` does.
+
+    Args:
+        data: Labelled graph by name: digits, karate, cora, citeseer, texas, ... (`neuralpde info datasets`).
+        pde: Model: grand, grand-nl, graphcon, diffusion, or the baselines mlp and gcn.
+        pde_options: Parameters of the equation, as in '{heads: 2}'.
+        seeds: Number of seeds; each is a run.
+        first_seed: The first of them.
+        split: public, random, or the number of one of the ten published splits (default: the first that exists).
+        data_root: Folder of raw files (default: the environment variable NEURALPDE_DATA).
+        solver: How to integrate; method auto and no dt take those of the preset.
+        hidden: Width (default: the preset's, here and below).
+        t: Time for which the equation runs.
+        layers: Layers of a baseline.
+        input_dropout: Dropout of the features.
+        dropout: Dropout before the decoder.
+        epochs: Epochs.
+        lr: Learning rate.
+        weight_decay: Weight decay.
+        optimizer: adam, adamw, adamax, rmsprop or sgd.
+        patience: Epochs without a better validation accuracy after which a run ends.
+        resume: Folder of a stopped run: finished seeds are kept, the broken one goes on.
+        out: Folder of the results.
+        quiet: Print nothing but errors.
+        json: Print the record as JSON.
+    """
+
+    data: str = "digits"
+    pde: str = "grand"
+    pde_options: dict[str, Any] = field(default_factory=dict)
+    seeds: int = 5
+    first_seed: int = 0
+    split: str = ""
+    data_root: str = ""
+    solver: SolverOptions = field(default_factory=SolverOptions)
+    hidden: int | None = None
+    t: float | None = None
+    layers: int | None = None
+    input_dropout: float | None = None
+    dropout: float | None = None
+    epochs: int | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+    optimizer: str | None = None
+    patience: int | None = None
+    resume: str = ""
+    out: str = "out/train"
+    quiet: bool = False
+    json: bool = False
+
+
+@dataclass(frozen=True)
 class Info:
     """What `neuralpde info` shows.
 
@@ -155,6 +208,7 @@ VERBS: dict[str, Verb] = {
     "demo": Verb("Equations on real graphs, offline: a wave, heat, depth, learning; writes a report.", Demo),
     "solve": Verb("Solve an equation on a graph and write what happened.", Solve, (_GRAPH,)),
     "compare": Verb("Run many integrators on one problem: error against cost.", Compare, (_GRAPH,)),
+    "train": Verb("Learn an equation as a layer of a network: accuracy over several seeds.", Train),
     "info": Verb(
         "List methods, equations, monitors, datasets, or describe a graph.",
         Info,

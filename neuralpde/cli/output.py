@@ -73,6 +73,14 @@ class RunFolder:
 
     def finish(self, status: str, **results: object) -> dict[str, object]:
         """Write `run.json` and say where everything is; returns the record."""
+        record = self.keep(status, **results)
+        if getattr(self.config, "json", False):
+            print(json.dumps(finite(record), indent=2, default=str))
+        self.say(f"wrote {self.path}/{{{', '.join(sorted({*self.written, 'run.json'}))}}}")
+        return record
+
+    def keep(self, status: str, **results: object) -> dict[str, object]:
+        """Write `run.json` as it stands, so that a run that is stopped leaves what it has."""
         record = {
             "verb": self.verb,
             "status": status,
@@ -84,11 +92,9 @@ class RunFolder:
             "commit": commit(),
             "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
         }
-        text = json.dumps(finite(record), indent=2, default=str)
-        (self.path / "run.json").write_text(text + "\n", encoding="utf-8")
-        if getattr(self.config, "json", False):
-            print(text)
-        self.say(f"wrote {self.path}/{{{', '.join(sorted({*self.written, 'run.json'}))}}}")
+        partial = self.path / ".run.json"
+        partial.write_text(json.dumps(finite(record), indent=2, default=str) + "\n", encoding="utf-8")
+        os.replace(partial, self.path / "run.json")
         return record
 
 

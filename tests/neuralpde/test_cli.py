@@ -146,3 +146,41 @@ def test_usage_errors_exit_with_2(arguments, capsys):
 def test_a_graph_from_a_file(tmp_path):
     torch.save(Graph.ring(5).to_data(), tmp_path / "ring.pt")
     assert run("info", tmp_path / "ring.pt") == 0
+
+
+def test_train_records_every_run_and_resumes(tmp_path, capsys):
+    common = ("train", "--data", "karate", "--pde", "diffusion", "--epochs", 12, "--quiet")
+    assert run(*common, "--seeds", 2, "--out", tmp_path / "a") == 0
+    record = json.loads((tmp_path / "a" / "run.json").read_text())
+    assert [r["seed"] for r in record["runs"]] == [0, 1]
+    for r in record["runs"]:
+        assert {"seed", "split", "val_accuracy", "test_accuracy"} <= r.keys() and 0 <= r["test_accuracy"] <= 1
+        assert (tmp_path / "a" / r["checkpoint"]).exists()
+    assert record["config"]["epochs"] == 12 and record["versions"]["torch"] and record["seconds"] > 0
+    assert (tmp_path / "a" / "training.png").stat().st_size > 5000
+    # one seed more: the finished ones are kept, and the new one is what it would have been in one go
+    assert run(*common, "--seeds", 3, "--resume", tmp_path / "a") == 0
+    assert run(*common, "--seeds", 3, "--out", tmp_path / "b") == 0
+    scores = [[r["test_accuracy"] for r in json.loads((tmp_path / d / "run.json").read_text())["runs"]] for d in "ab"]
+    assert scores[0] == scores[1] and len(scores[0]) == 3
+    assert run(*common[:-3], "--epochs", 13, "--resume", tmp_path / "a") == 2
+    assert "epochs=12" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "karat"], ["karate"]),
+        (["--pde", "garnd"], ["grand"]),
+        (["--resume", "nowhere"], ["nowhere"]),
+        (["--optimizer", "adm"], ["adam"]),
+        (["--seeds", "0"], ["seeds"]),
+    ],
+    ids=str,
+)
+def test_train_answers_mistakes(arguments, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--data", "karate", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert all(word in error for word in words)
+    assert list(tmp_path.iterdir()) == []  # nothing was begun
