@@ -23,6 +23,7 @@ class Jacobian(LinearOperator):
         value: `f(t, y)`, detached.
         output: `f(t, y)` with its record.
         probe, image: `u` and `g(u)`; None if nothing of f depends on y, or the product is not needed.
+        name: of the field, for messages.
         transposed: whether this is `J^H`.
     """
 
@@ -31,6 +32,7 @@ class Jacobian(LinearOperator):
     output: Tensor
     probe: Tensor | None
     image: Tensor | None
+    name: str = "the field"
     transposed: bool = False
     columnwise = False
 
@@ -51,12 +53,26 @@ class Jacobian(LinearOperator):
         if x.shape != self.state.shape:
             raise ValueError(f"the Jacobian acts on states of shape {tuple(self.state.shape)}; got {tuple(x.shape)}")
         if self.transposed:
-            return _pull(self.output, self.state, x)
-        return torch.zeros_like(x) if self.image is None else _pull(self.image, self.probe, x)
+            return self._pulled_back(x)
+        if self.image is None or self.probe is None:
+            return torch.zeros_like(x)
+        try:
+            (product,) = torch.autograd.grad(self.image, self.probe, x, retain_graph=True, allow_unused=True)
+        except RuntimeError as error:
+            raise _not_smooth(self.name, str(error)) from error
+        if product is None:  # a backward pass that is not linear in its argument, as autograd sees it
+            raise _not_smooth(self.name, "its backward pass cannot be differentiated")
+        return product
+
+    def _pulled_back(self, x: Tensor) -> Tensor:
+        if not self.output.requires_grad:
+            return torch.zeros_like(x)
+        (g,) = torch.autograd.grad(self.output, self.state, x, retain_graph=True, allow_unused=True)
+        return torch.zeros_like(x) if g is None else g
 
     @property
     def adjoint(self) -> Jacobian:
-        return Jacobian(self.state, self.value, self.output, self.probe, self.image, not self.transposed)
+        return Jacobian(self.state, self.value, self.output, self.probe, self.image, self.name, not self.transposed)
 
     def to_dense(self) -> Tensor:
         """The matrix over the flattened state, `[numel, numel]`."""
@@ -76,40 +92,34 @@ def linearise(problem: Problem, t: float, y: Tensor, *, forward: bool = True) ->
     Raises:
         TypeError: if the field cannot be differentiated (twice).
     """
+    name = getattr(problem.field, "__name__", type(problem.field).__name__)
     with torch.inference_mode(False), torch.enable_grad():
         state = y.detach().clone().requires_grad_()
         output = problem.f(t, state)
         probe = image = None
         if forward and output.requires_grad:
-            probe = torch.zeros_like(output, requires_grad=True)
-            image = _recorded(problem, output, state, probe)
-        return Jacobian(state, output.detach(), output, probe, image)
+            probe = torch.ones_like(output, requires_grad=True)
+            image = _recorded(name, output, state, probe)
+        return Jacobian(state, output.detach(), output, probe, image, name)
 
 
-def _recorded(problem: Problem, output: Tensor, state: Tensor, probe: Tensor) -> Tensor | None:
+def _recorded(name: str, output: Tensor, state: Tensor, probe: Tensor) -> Tensor | None:
     try:
         (image,) = torch.autograd.grad(output, state, probe, create_graph=True, allow_unused=True)
     except RuntimeError as error:
-        raise _not_smooth(problem, str(error)) from error
+        raise _not_smooth(name, str(error)) from error
     if image is None:
         return None
     if not image.requires_grad:
-        raise _not_smooth(problem, "its backward pass leaves no record")
+        if not bool(image.any()):  # flat, like a sign
+            return None
+        raise _not_smooth(name, "its backward pass leaves no record")
     return image
 
 
-def _not_smooth(problem: Problem, why: str) -> TypeError:
-    field = problem.field
-    name = getattr(field, "__name__", type(field).__name__)
+def _not_smooth(name: str, why: str) -> TypeError:
     return TypeError(
         f"an implicit step needs products with the Jacobian of {name}, and with them its second derivatives by autograd "
         f"({why}). Build the field of operations that torch can differentiate twice, hand a linear field as "
         "LinearFlow(operator), or take an explicit method such as dopri5"
     )
-
-
-def _pull(output: Tensor, source: Tensor | None, cotangent: Tensor) -> Tensor:
-    if source is None or not output.requires_grad:
-        return torch.zeros_like(cotangent)
-    (g,) = torch.autograd.grad(output, source, cotangent, retain_graph=True, allow_unused=True)
-    return torch.zeros_like(cotangent) if g is None else g
