@@ -1,6 +1,7 @@
 from .bicgstab import BiCGStab as BiCGStab
 from .cg import CG as CG
 from .default import default_solver as default_solver
+from .elimination import Elimination as Elimination
 from .gmres import GMRES as GMRES
 from .jacobian import Jacobian as Jacobian
 from .jacobian import linearise as linearise
