@@ -25,7 +25,8 @@ from solvers import (
     solve,
 )
 
-NAMES = available()
+ALL = available()
+NAMES = [name for name in ALL if method_named(name).order < math.inf]  # exact flows: test_exact_flows.py
 TIGHT = {"rtol": 1e-12, "atol": 1e-14}  # of the solves inside implicit methods
 ADAPTIVE = [name for name in NAMES if method_named(name).adaptive]
 DENSE = [name for name in NAMES if method_named(name).dense_output]
@@ -76,14 +77,18 @@ def measured_order(error: Callable[[int], float], method: Integrator) -> float:
 @every_method
 def test_order(name):
     method = method_named(name)
-    measured = measured_order(lambda steps: largest_error(method, problem_for(method), steps), method)
+    if method.order > 6:  # rounding leaves few step sizes, and these have to be in the range of the leading term
+        steps = [16, 20, 24, 28]
+        measured = slope(steps, [largest_error(method, problem_for(method), count, -1.0) for count in steps])
+    else:
+        measured = measured_order(lambda steps: largest_error(method, problem_for(method), steps), method)
     assert measured == pytest.approx(method.order, abs=0.2)
 
 
 @every_method
 def test_backwards_in_time(name):
     method = method_named(name)
-    counts = (32 // share(method), 64 // share(method))
+    counts = (6, 12) if method.order > 6 else (32 // share(method), 64 // share(method))
     coarse, fine = (largest_error(method, problem_for(method), steps, 1.0, 0.0) for steps in counts)
     assert fine < 2e-2 and math.log2(coarse / fine) > method.order - 0.5
 
@@ -117,12 +122,14 @@ def test_outputs_read_from_the_interpolant_change_no_step(name):
 @pytest.mark.parametrize("name", ADAPTIVE)
 def test_order_of_the_error_estimate(name):
     method = method_named(name)
-    problem = Problem(spiral_for(method), rtol=1e-13, atol=1e-15)
+    field, start = (problem_for(method), -1.0) if method.order > 6 else (spiral_for(method), 0.0)
+    problem = Problem(field, rtol=1e-13, atol=1e-15)
     steps, sizes, order = [64, 128, 256, 512][: 4 if method.explicit else 3], [], 0
+    steps = [12, 16, 20, 24] if method.order > 6 else steps
     for count in steps:
-        y, t, dt = Nonlinear().exact(0.0), 0.0, 1 / count
+        y, t, dt = field.exact(start), start, 1 / count
         state, _ = method.init(problem, t, y)
-        for _ in range(count // 4):
+        for _ in range(count if method.order > 6 else count // 4):
             step = method.step(problem, t, dt, y, state)
             y, state, t = step.y, step.state, t + dt
         assert step.error is not None and step.error.shape == y.shape and not step.error.requires_grad
@@ -240,7 +247,7 @@ def test_stability_interval(name, axis):
     for x in inside if limit else []:
         assert growth(method, along * x, steps) <= 1 + 1e-9, f"unstable at {along * x}, inside the stated {limit}"
     if limit == 0.0:
-        assert max(growth(method, along * x, steps) for x in (0.1, 0.2, 0.3, 0.5)) > 1 + 1e-7, "stable; stated is 0"
+        assert max(growth(method, along * x, steps) for x in (0.1, 0.2, 0.3, 0.5, 1.0, 1.4)) > 1 + 1e-8, "stable; stated is 0"
     elif math.isfinite(limit):
         assert growth(method, along * limit * 1.02, steps) > 1 + 5e-9, f"stable beyond the stated limit {limit}"
 
@@ -355,7 +362,7 @@ def test_reductions_per_graph_are_accepted(name):
         assert errors(sol.y[-1], problem.exact(1.0)) < 1e-3
 
 
-@every_method
+@pytest.mark.parametrize("name", ALL)
 def test_is_a_frozen_value_with_a_name(name):
     method = method_named(name)
     assert dataclasses.is_dataclass(method)
@@ -368,7 +375,7 @@ def test_is_a_frozen_value_with_a_name(name):
 
 
 def test_every_exported_class_has_a_name():
-    found = {type(method_named(name)) for name in NAMES}
+    found = {type(method_named(name)) for name in ALL}
     for export in integrators.__all__:
         cls = getattr(integrators, export)
         if inspect.isclass(cls) and issubclass(cls, Integrator) and not inspect.isabstract(cls) and hasattr(cls, "order"):

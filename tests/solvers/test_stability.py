@@ -94,7 +94,7 @@ def test_a_step_beyond_the_limit_is_refused_and_the_suggested_one_works(name):
     sol = solve(field, y0, [0.0, 200 * suggested], name, dt=0.98 * suggested)
     mean = y0.mean(0)
     assert float((sol.y[-1] - mean).abs().max()) < 2 * float((y0 - mean).abs().max())
-    wild = solve(field, y0, [0.0, 2000 * limit], name, dt=1.05 * limit, stability_check=False)
+    wild = solve(field, y0, [0.0, 1000 * limit], name, dt=1.05 * limit, stability_check=False)
     assert float(wild.y[-1].abs().max()) > 10, "beyond the limit the solution grows: the limit is sharp"
 
 
