@@ -119,7 +119,13 @@ _ADAM = FitConfig(epochs=200, lr=0.01, weight_decay=5e-4, optimizer="adam")
 
 PRESETS: Mapping[tuple[str, str], Preset] = MappingProxyType(
     {
-        ("cora", "grand"): Preset("grand", 80, 18.0, "rk4", 2.0, dropout=0.05, arguments=_GRAND, config=_ADAMAX),
+        ("cora", "grand"): Preset("grand", 80, 18.0, "rk4", 2.0, dropout=0.4, arguments=_GRAND, config=_ADAMAX),
+        ("cora", "gcn"): Preset("gcn", 64, config=replace(_ADAM, weight_decay=5e-3)),
+        ("cora", "mlp"): Preset("mlp", 64, config=replace(_ADAM, weight_decay=5e-3)),
+        ("digits", "grand"): Preset("grand", 64, 4.0, "rk4", 1.0, dropout=0.2, arguments=_GRAND, config=_ADAMAX),
+        ("digits", "graphcon"): Preset("graphcon", 64, 4.0, "symplectic_euler", 0.5, dropout=0.5, config=_ADAM),
+        ("digits", "mlp"): Preset("mlp", 64, dropout=0.2, config=_ADAM),
+        ("digits", "gcn"): Preset("gcn", 64, config=_ADAM),
         ("", "grand"): Preset("grand", 64, 4.0, "rk4", 1.0, dropout=0.2, arguments=_GRAND, config=_ADAMAX),
         ("", "grand-nl"): Preset("grand-nl", 64, 4.0, "rk4", 1.0, dropout=0.2, arguments=_GRAND, config=_ADAMAX),
         ("", "graphcon"): Preset("graphcon", 64, 4.0, "symplectic_euler", 0.5, dropout=0.5, config=_ADAM),

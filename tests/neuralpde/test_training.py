@@ -1,17 +1,18 @@
 """fit and evaluate: what they look at, what they leave behind, and that a seed determines all of it."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 from torch import nn
 
 from neuralpde import FitConfig, Graph, GraphClassifier, NodeClassifier, evaluate, fit
-from neuralpde.datasets import digits_grids
+from neuralpde.datasets import digits_grids, load
 from neuralpde.models import MLP
 from neuralpde.pdes import GRAND, Diffusion
-from neuralpde.training import Epoch, GraphBatches, History, seeded
+from neuralpde.training import Epoch, GraphBatches, History, preset, seeded
 from neuralpde.training.evaluate import graph_scores, node_scores
+from neuralpde.training.presets import BASELINES, EQUATIONS
 from solvers import PerGraph, Plain
 
 
@@ -198,3 +199,32 @@ def test_mlp_trains_alike():
     with seeded(0):
         model = MLP(4, 2, hidden=16)
     assert fit(model, graph, epochs=20).best.val_accuracy > 0.6
+
+
+@pytest.mark.parametrize("model", [*EQUATIONS, *BASELINES])
+@pytest.mark.parametrize("data", ["cora", "Digits", "no such data"])
+def test_presets_build_and_train(data, model):
+    settings = preset(data, model)
+    one, other, third = (settings.build(4, 2, seed) for seed in (0, 0, 1))
+    assert same(parameters(one), parameters(other)) and not same(parameters(one), parameters(third))
+    assert settings.for_seed(7).config == replace(settings.config, seed=7)
+    history = fit(one, two_communities(), config=replace(settings.config, epochs=2))
+    assert history.epochs[-1].loss < 10 and asdict(settings)["config"]["lr"] == settings.config.lr
+
+
+def test_presets_name_the_nearest_model():
+    with pytest.raises(ValueError, match="no model 'grant'. Did you mean 'grand'"):
+        preset("cora", "grant")
+
+
+def test_presets_beat_the_pictures_alone_on_digits():
+    """One seed: with the edges at least two points more than without (97 to 99 against 94 to 96 % were measured)."""
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    data = load("digits", seed=0)
+    reached = {}
+    for model in ("grand", "mlp"):
+        settings = preset("digits", model)
+        network = settings.build(64, 10, 0)
+        fit(network, data, config=replace(settings.config, epochs=40))
+        reached[model] = evaluate(network, data, data.test_mask)
+    assert reached["grand"] >= 0.94 and reached["grand"] >= reached["mlp"] + 0.02
