@@ -116,10 +116,14 @@ def preset(data: str, model: str) -> Preset:
 _GRAND = {"heads": 4, "attention_dim": 16, "source": "detached"}
 _ADAMAX = FitConfig(epochs=100, lr=0.02, weight_decay=0.005, optimizer="adamax")
 _ADAM = FitConfig(epochs=200, lr=0.01, weight_decay=5e-4, optimizer="adam")
+_COUPLED = FitConfig(epochs=120, lr=0.01, weight_decay=0.01, optimizer="adam")
 
 PRESETS: Mapping[tuple[str, str], Preset] = MappingProxyType(
     {
         ("cora", "grand"): Preset("grand", 80, 18.0, "rk4", 2.0, dropout=0.4, arguments=_GRAND, config=_ADAMAX),
+        ("cora", "graphcon"): Preset(
+            "graphcon", 64, 8.0, "symplectic_euler", 1.0, arguments={"coupling": "gat"}, config=_COUPLED
+        ),
         ("cora", "gcn"): Preset("gcn", 64, config=replace(_ADAM, weight_decay=5e-3)),
         ("cora", "mlp"): Preset("mlp", 64, config=replace(_ADAM, weight_decay=5e-3)),
         ("digits", "grand"): Preset("grand", 64, 4.0, "rk4", 1.0, dropout=0.2, arguments=_GRAND, config=_ADAMAX),

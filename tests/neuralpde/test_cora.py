@@ -31,8 +31,8 @@ def accuracy(data, model: str, seed: int, epochs: int | None = None) -> float:
 
 
 def test_grand_learns_cora_in_a_few_epochs(cora):
-    """Two runs of 40 epochs: 83.1 and 80.7 % were measured."""
-    assert sum(accuracy(cora, "grand", seed, epochs=40) for seed in (0, 1)) / 2 >= 0.80
+    """Two runs of 25 epochs: 83.1 and 81.8 % were measured."""
+    assert sum(accuracy(cora, "grand", seed, epochs=25) for seed in (0, 1)) / 2 >= 0.80
 
 
 @pytest.mark.slow

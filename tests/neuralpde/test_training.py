@@ -213,7 +213,7 @@ def test_presets_build_and_train(data, model):
 
 
 def test_presets_name_the_nearest_model():
-    with pytest.raises(ValueError, match="no model 'grant'. Did you mean 'grand'"):
+    with pytest.raises(ValueError, match=r"no model 'grant'\. Did you mean 'grand'"):
         preset("cora", "grant")
 
 
