@@ -34,6 +34,7 @@ from .integrators.explicit import Euler as Euler
 from .integrators.explicit import Heun as Heun
 from .integrators.explicit import Midpoint as Midpoint
 from .integrators.explicit import Tsit5 as Tsit5
+from .integrators.gauss import Gauss4 as Gauss4
 from .integrators.implicit_euler import ImplicitEuler as ImplicitEuler
 from .integrators.implicit_midpoint import ImplicitMidpoint as ImplicitMidpoint
 from .integrators.kencarp import KenCarp3 as KenCarp3
@@ -45,6 +46,10 @@ from .integrators.kutta import RK4ThreeEighths as RK4ThreeEighths
 from .integrators.kvaerno import Kvaerno3 as Kvaerno3
 from .integrators.kvaerno import Kvaerno4 as Kvaerno4
 from .integrators.kvaerno import Kvaerno5 as Kvaerno5
+from .integrators.radau import RadauIIA3 as RadauIIA3
+from .integrators.radau import RadauIIA5 as RadauIIA5
+from .integrators.rkc2 import RKC2 as RKC2
+from .integrators.rkl2 import RKL2 as RKL2
 from .integrators.runge_kutta_classics import SSPRK3 as SSPRK3
 from .integrators.runge_kutta_classics import Fehlberg45 as Fehlberg45
 from .integrators.runge_kutta_classics import Ralston as Ralston

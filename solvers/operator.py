@@ -23,6 +23,7 @@ class LinearOperator(ABC):
         semidefinite: symmetric with no negative eigenvalue.
         metzler: no negative entry off the diagonal (exp(tA) then keeps signs).
         columnwise: the same matrix acts on every column; False if columns are mixed (a Jacobian over channels).
+        is_diagonal: nothing stands off the diagonal.
     """
 
     shape: tuple[int, int]
@@ -32,6 +33,7 @@ class LinearOperator(ABC):
     semidefinite: bool = False
     metzler: bool = False
     columnwise: bool = True
+    is_diagonal: bool = False
 
     @abstractmethod
     def matvec(self, x: Tensor) -> Tensor:
@@ -140,8 +142,13 @@ class Scaled(_Wrapping):
         return self.symmetric and self.operator.semidefinite and _number(self.scale).real >= 0
 
     @property
+    def is_diagonal(self) -> bool:  # type: ignore[override]
+        return self.operator.is_diagonal
+
+    @property
     def metzler(self) -> bool:  # type: ignore[override]
-        return self.operator.metzler and not isinstance(c := _number(self.scale), complex) and c >= 0
+        c = _number(self.scale)
+        return self.operator.metzler and not isinstance(c, complex) and (c >= 0 or self.is_diagonal)
 
     def matvec(self, x: Tensor) -> Tensor:
         return self.scale * self.operator.matvec(x)

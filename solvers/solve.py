@@ -11,11 +11,14 @@ import torch
 from torch import Tensor
 
 from .adjoint import solve_by_adjoint
+from .choose import choose
 from .controllers import PID, Controller, Fixed
 from .errors import IntegrationError
 from .events import Event
 from .flatten import flatten_all, restore
+from .flow import integrate_at_once
 from .integrators.base import Integrator
+from .integrators.exact_flow import ExactFlow
 from .lookup import method_named
 from .loop import integrate
 from .progress import TextProgress
@@ -27,6 +30,7 @@ from .stability import check_step
 from .times import carry_crossings, carry_initial_time, carry_times, read_times
 
 _SAVES = ("times", "final", "steps", "dense")
+_AT_ONCE = ("times", "final")  # what needs no steps
 _GRADIENTS = ("backprop", "adjoint")
 
 
@@ -61,7 +65,8 @@ def solve(
         dt: fixed step size; without it the step size is controlled by the tolerances.
         rtol, atol: tolerances of the error per step. Default rtol: 1e-6 in float64, 1e-4 in float32; atol: rtol / 1000.
         controller: a step-size controller (default: PID() with integral gains, or Fixed(dt)).
-        gradient: "backprop" through the steps, or "adjoint" (the continuous adjoint equation, solved backwards).
+        gradient: "backprop" through the steps, or "adjoint" (the continuous adjoint equation, solved backwards). The exact
+            flows of linear fields have one gradient for both, in closed form.
         params: tensors that need a gradient by "adjoint" and that the field does not show (a closure's).
         save: "times", "final", "steps" (every accepted step) or "dense" (times, and `solution(t)` anywhere).
         events: crossings that end the solve.
@@ -85,13 +90,15 @@ def solve(
     else:
         packing = None
     check_state(y0)
-    integrator, why = _choose(method, field, dt)
+    chosen = choose(field, y0, times, dt, between=bool(events)) if method == "auto" else (method_named(method), "")
+    integrator, why = chosen
     _check_choice("save", save, _SAVES)
     _check_choice("gradient", gradient, _GRADIENTS)
     check_structure(integrator, field)
     rtol, atol = _tolerances(y0, rtol, atol)
     problem = Problem(field, Plain() if space is None else space, rtol, atol)
-    control = _controller(integrator, controller, dt)
+    at_once = isinstance(integrator, ExactFlow) and dt is None and controller is None
+    control = _of_outputs(integrator, events, times) if at_once else _controller(integrator, controller, dt)
     problem = replace(problem, error_control=control.adaptive)
     if stability_check and isinstance(control, Fixed):
         check_step(problem, integrator, min(control.dt, abs(times[-1] - times[0])), y0)
@@ -100,7 +107,9 @@ def solve(
     y0 = carry_initial_time(problem, t, y0)
     options = {"save": save, "callbacks": callbacks, "events": events, "max_steps": max_steps}
     try:
-        if gradient == "adjoint" and torch.is_grad_enabled():
+        if isinstance(integrator, ExactFlow) and at_once and save in _AT_ONCE and all(c.times is not None for c in callbacks):
+            solution = integrate_at_once(problem, integrator, y0, times, save, callbacks)
+        elif gradient == "adjoint" and torch.is_grad_enabled() and not isinstance(integrator, ExactFlow):
             solution = solve_by_adjoint(problem, integrator, control, y0, times, params=params, **options)
         else:
             solution = integrate(problem, integrator, control, y0, times, **options)
@@ -122,16 +131,6 @@ def check_state(y0: Tensor) -> None:
         first = tuple(int(i) for i in bad[0])
         where = f"node {first[-2]}, feature {first[-1]}" if len(first) >= 2 else f"index {first[0] if first else 0}"
         raise ValueError(f"y0 has {len(bad)} non-finite values, the first at {where}; clean the data before solving")
-
-
-def _choose(method: str | Integrator, field: VectorField, dt: float | None) -> tuple[Integrator, str]:
-    if method != "auto":
-        return method_named(method), ""
-    if linear_flow(field) is not None:
-        return method_named("trbdf2"), "; chosen because the field is linear: an implicit step is one linear solve"
-    if isinstance(field, Partitioned) and dt is not None:
-        return method_named("leapfrog"), "; chosen because the field has positions and momenta and dt is given"
-    return method_named("dopri5"), "; chosen because nothing is known of the field's structure"
 
 
 def _check_choice(what: str, got: str, known: Sequence[str]) -> None:
@@ -173,6 +172,13 @@ def _tolerances(y0: Tensor, rtol: float | None, atol: float | None) -> tuple[flo
     default = 1e-6 if y0.dtype in (torch.float64, torch.complex128) else 1e-4
     rtol = default if rtol is None else rtol
     return rtol, rtol / 1000 if atol is None else atol
+
+
+def _of_outputs(method: Integrator, events: Sequence[Event], times: Sequence[float]) -> Controller:
+    """Steps from output to output, for methods that are exact over any of them."""
+    if events:
+        raise ValueError(f"{method.name} is exact over any step, and looks for events between steps: give dt=")
+    return Fixed(abs(times[-1] - times[0]))
 
 
 def _controller(method: Integrator, controller: Controller | None, dt: float | None) -> Controller:

@@ -16,6 +16,7 @@ from .explicit import Euler as Euler
 from .explicit import Heun as Heun
 from .explicit import Midpoint as Midpoint
 from .explicit import Tsit5 as Tsit5
+from .gauss import Gauss4 as Gauss4
 from .implicit_euler import ImplicitEuler as ImplicitEuler
 from .implicit_midpoint import ImplicitMidpoint as ImplicitMidpoint
 from .implicit_stage import ImplicitMethod as ImplicitMethod
@@ -28,6 +29,10 @@ from .kutta import RK4ThreeEighths as RK4ThreeEighths
 from .kvaerno import Kvaerno3 as Kvaerno3
 from .kvaerno import Kvaerno4 as Kvaerno4
 from .kvaerno import Kvaerno5 as Kvaerno5
+from .radau import RadauIIA3 as RadauIIA3
+from .radau import RadauIIA5 as RadauIIA5
+from .rkc2 import RKC2 as RKC2
+from .rkl2 import RKL2 as RKL2
 from .runge_kutta_classics import SSPRK3 as SSPRK3
 from .runge_kutta_classics import Fehlberg45 as Fehlberg45
 from .runge_kutta_classics import Ralston as Ralston

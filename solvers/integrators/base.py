@@ -46,7 +46,7 @@ class Integrator(ABC):
     """A time-stepping method: a frozen dataclass of its settings.
 
     Attributes:
-        order: order of convergence on smooth non-stiff problems.
+        order: order of convergence on smooth non-stiff problems; infinite for an exact flow.
         presets: names under which settings of this class are found, where its own name is not enough (`ab2`, `ab3`).
         adaptive: whether `step` returns an error estimate, so that the step size can be controlled.
         explicit: whether a step needs no solve (its stability on stiff problems is then limited).
@@ -56,7 +56,7 @@ class Integrator(ABC):
         imaginary_stability: half-length of the stable interval on the imaginary axis, likewise.
     """
 
-    order: int
+    order: int | float
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
     adaptive: ClassVar[bool] = False
     explicit: ClassVar[bool] = True

@@ -18,7 +18,7 @@ class Identity(LinearOperator):
     size: int
     dtype: torch.dtype = torch.float64
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    symmetric = semidefinite = metzler = True
+    symmetric = semidefinite = metzler = is_diagonal = True
 
     @property
     def shape(self) -> tuple[int, int]:  # type: ignore[override]
@@ -43,7 +43,7 @@ class Diagonal(LinearOperator):
     """`A x = d * x`, row by row; `d` of shape `[n]`."""
 
     values: Tensor
-    metzler = True
+    metzler = is_diagonal = True
 
     @property
     def shape(self) -> tuple[int, int]:  # type: ignore[override]

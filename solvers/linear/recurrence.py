@@ -1,0 +1,279 @@
+"""Polynomials of an operator applied to vectors, many outputs from one recurrence, and their gradients in closed form.
+
+    y_i = sum_b p_{b,i}(A) v_b,   p in T_k(X) (three-term recurrence) or X^k,   X = (A - c) / r
+
+With `H_k = sum_i p_{b,i,k} G_i`, G_i the gradient at output i, the adjoint runs the recurrence with the adjoint operator:
+
+    Chebyshev: l_k = H_k + 2 X^H l_{k+1} - l_{k+2} (k > 0),  l_0 = H_0 + X^H l_1 - l_2;     powers: l_k = H_k + X^H l_{k+1}
+
+l_0 is the gradient at v, and `dX` gets `sum_k (2) l_{k+1} v_k^H`. The v_k come backwards: Chebyshev's recurrence runs in
+both directions (memory of a few states whatever the degree), powers are recomputed from sqrt(degree) checkpoints.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..operator import LinearOperator, Scaled
+from ..structure import rebind, requiring_grad
+from .series import Series
+
+
+def polynomials(A: LinearOperator, series: Series, vectors: Sequence[Tensor]) -> Tensor:
+    """`sum_b p_{b,i}(A) v_b`, `[outputs, *state]`, from `series.degree` products.
+
+    Args:
+        A: an operator on columns; the tensors that it holds get gradients.
+        series: the polynomials.
+        vectors: one state for each block of the series.
+    """
+    held = requiring_grad(A)
+    if torch.is_grad_enabled() and (held or any(v.requires_grad for v in vectors)):
+        return _Polynomials.apply(A, series, len(vectors), *vectors, *held)  # type: ignore[return-value]
+    return _forward(A, series, vectors)[0]
+
+
+def _forward(A: LinearOperator, series: Series, vectors: Sequence[Tensor], every: int = 0) -> tuple[Tensor, list[Tensor]]:
+    """The outputs, and what the way back starts from: the last two v_k, or every so many of them for powers."""
+    walk, v = _Walk(A, series), _joined(vectors)
+    out = torch.zeros((series.coefficients.shape[1], *vectors[0].shape), dtype=v.dtype, device=v.device)
+    _add(out, series, 0, v, vectors)
+    before, kept = v, [v]
+    for k in range(series.degree):
+        before, v = v, walk.on(k, v, before, reuse=not every and k > 1)
+        _add(out, series, k + 1, v, vectors)
+        if every and (k + 1) % every == 0:
+            kept.append(v)
+    return out, kept if series.powers else [before, v]
+
+
+class _Walk:
+    """The recurrence `v_{k+1} = X v_k`, or `2 X v_k - v_{k-1}`."""
+
+    def __init__(self, A: LinearOperator, series: Series):
+        self.scale, self.base = unscaled(A)
+        self.series = series
+
+    def on(self, k: int, v: Tensor, before: Tensor, reuse: bool = False) -> Tensor:
+        """v_{k+1}; with `reuse`, in the memory of v_{k-1}."""
+        return self.after(k, self.base.matvec(v), v, before, self.scale, reuse)
+
+    def after(self, k: int, image: Tensor, v: Tensor, before: Tensor, scale: float = 1.0, reuse: bool = False) -> Tensor:
+        """v_{k+1} from the product `image = A v_k / scale`."""
+        s = self.series
+        twice = 1.0 if s.powers or k == 0 else 2.0
+        gain, shift = twice * scale / s.radius, -twice * s.centre / s.radius
+        if twice == 1.0:
+            return torch.add(image * gain, v, alpha=shift)
+        start = before.neg_() if reuse else before.neg()
+        return start.add_(image, alpha=gain).add_(v, alpha=shift)
+
+
+def unscaled(A: LinearOperator) -> tuple[float, LinearOperator]:
+    """`A = c B` with a number c: the products are then made with B, and c joins the other factors."""
+    scale: Any = 1.0
+    base = A
+    while isinstance(base, Scaled):
+        scale = scale * (base.scale.detach().item() if isinstance(base.scale, Tensor) else base.scale)
+        base = base.operator
+    return (scale, base) if not isinstance(scale, complex) else (1.0, A)
+
+
+def _joined(vectors: Sequence[Tensor]) -> Tensor:
+    """The blocks side by side along the last axis: one product serves them all."""
+    if len(vectors) == 1:
+        return vectors[0]
+    return torch.cat([v.unsqueeze(-1) if v.dim() == 1 else v for v in vectors], -1)
+
+
+def _parted(v: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    if len(like) == 1:
+        return [v]
+    parts = v.split([1 if x.dim() == 1 else x.shape[-1] for x in like], -1)
+    return [p.reshape(x.shape) for p, x in zip(parts, like, strict=True)]
+
+
+def _add(out: Tensor, series: Series, k: int, v: Tensor, like: Sequence[Tensor]) -> None:
+    for b, part in enumerate(_parted(v, like)):
+        for i in range(len(out)):
+            weight = float(series.coefficients[b, i, k])
+            if weight != 0.0:
+                out[i].add_(part, alpha=weight)
+
+
+class _Polynomials(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, A: LinearOperator, series: Series, blocks: int, *tensors: Tensor) -> Tensor:
+        vectors, held = tensors[:blocks], tensors[blocks:]
+        every = max(1, math.isqrt(series.degree)) if held and series.powers else 0
+        out, kept = _forward(A, series, [v.detach() for v in vectors], every)
+        ctx.A, ctx.series, ctx.blocks, ctx.every = A, series, blocks, every
+        needed = kept if held else []
+        ctx.save_for_backward(out if series.times is not None and held else None, *tensors, *needed)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
+        out, *rest = ctx.saved_tensors
+        count = len(ctx.needs_input_grad) - 3
+        tensors, kept = rest[:count], rest[count:]
+        vectors, held = tensors[: ctx.blocks], tensors[ctx.blocks :]
+        wanted = [h for h, needed in zip(held, ctx.needs_input_grad[3 + ctx.blocks :], strict=True) if needed]
+        if torch.is_grad_enabled():
+            to_vectors, to_held = _unrolled(ctx, vectors, wanted, g)
+        elif wanted and out is not None and _only_scales(ctx.A, wanted):
+            to_held = _to_scales(ctx.A, ctx.series, out, wanted, g)
+            to_vectors = _adjoint(ctx.A, ctx.series, vectors, g) if ctx.needs_input_grad[3] else [None]
+        elif wanted:
+            back = _through_powers if ctx.series.powers else _through_chebyshev
+            to_vectors, to_held = back(ctx, vectors, wanted, kept, g)
+        else:
+            to_vectors, to_held = _adjoint(ctx.A, ctx.series, vectors, g), []
+        found = iter(to_held)
+        spread = [next(found) if needed else None for needed in ctx.needs_input_grad[3 + ctx.blocks :]]
+        return None, None, None, *to_vectors, *spread
+
+
+def _source(series: Series, k: int, g: Tensor, like: Sequence[Tensor]) -> Tensor:
+    """H_k."""
+    parts = []
+    for b in range(len(like)):
+        weights = torch.from_numpy(series.coefficients[b, :, k].copy()).to(g)
+        parts.append(torch.tensordot(weights, g, 1) if len(g) > 1 else g[0] * weights[0])
+    return _joined(parts)
+
+
+def _adjoint(A: LinearOperator, series: Series, like: Sequence[Tensor], g: Tensor) -> list[Tensor]:
+    """l_0 by products with the adjoint operator alone."""
+    scale, base = unscaled(A.adjoint)
+    one, two = _source(series, series.degree, g, like), None
+    for k in reversed(range(series.degree)):
+        image = base.matvec(one)
+        one, two = _downwards(series, k, image, one, two, _source(series, k, g, like), scale), one
+    return _parted(one, like)
+
+
+def _downwards(
+    series: Series, k: int, image: Tensor, one: Tensor, two: Tensor | None, source: Tensor, scale: float = 1.0
+) -> Tensor:
+    """l_k from `image = A^H l_{k+1} / scale`, l_{k+1}, l_{k+2} and H_k (which is overwritten)."""
+    twice = 1.0 if series.powers or k == 0 else 2.0
+    new = source.add_(image, alpha=twice * scale / series.radius).add_(one, alpha=-twice * series.centre / series.radius)
+    return new if series.powers or two is None else new.sub_(two)
+
+
+def _pulled(A: LinearOperator, held: list[Tensor], v: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """A leaf with the value v, its image under A, and the leaves in the place of what A holds."""
+    with torch.enable_grad():
+        leaf, leaves = v.detach().requires_grad_(), [h.detach().requires_grad_() for h in held]
+        return leaf, rebind(A, held, leaves).matvec(leaf), leaves
+
+
+def _through_chebyshev(
+    ctx: Any, vectors: list[Tensor], held: list[Tensor], kept: list[Tensor], g: Tensor
+) -> tuple[list[Tensor], list[Tensor]]:
+    A, series = ctx.A, ctx.series
+    total = [torch.zeros_like(h) for h in held]
+    walk, (v, after) = _Walk(A, series), kept
+    one, two = _source(series, series.degree, g, vectors), None
+    for k in reversed(range(series.degree)):
+        if k == 0:
+            v = _joined([x.detach() for x in vectors])
+        twice = 1.0 if k == 0 else 2.0
+        leaf, image, leaves = _pulled(A, held, v)
+        back, *parts = torch.autograd.grad(image, [leaf, *leaves], one, allow_unused=True)
+        _accumulate(total, parts, twice / series.radius)
+        if k > 0:  # v_{k-1} = 2 X v_k - v_{k+1}
+            v, after = walk.after(k, image.detach(), v, after), v
+        one, two = _downwards(series, k, back, one, two, _source(series, k, g, vectors)), one
+    return _parted(one, vectors), total
+
+
+def _through_powers(
+    ctx: Any, vectors: list[Tensor], held: list[Tensor], kept: list[Tensor], g: Tensor
+) -> tuple[list[Tensor], list[Tensor]]:
+    A, series, every = ctx.A, ctx.series, ctx.every
+    total = [torch.zeros_like(h) for h in held]
+    walk = _Walk(A, series)
+    one = _source(series, series.degree, g, vectors)
+    for start in reversed(range(0, series.degree, every)):
+        v, records = kept[start // every], []
+        for k in range(start, min(start + every, series.degree)):
+            records.append(_pulled(A, held, v))
+            v = walk.after(k, records[-1][1].detach(), v, v)
+        for k in reversed(range(start, start + len(records))):
+            leaf, image, leaves = records.pop()
+            back, *parts = torch.autograd.grad(image, [leaf, *leaves], one, allow_unused=True)
+            _accumulate(total, parts, 1 / series.radius)
+            one = _downwards(series, k, back, one, None, _source(series, k, g, vectors))
+    return _parted(one, vectors), total
+
+
+def _accumulate(total: list[Tensor], parts: Sequence[Tensor | None], scale: float) -> None:
+    for t, part in zip(total, parts, strict=True):
+        if part is not None:
+            t.add_(part, alpha=scale)
+
+
+def _only_scales(A: LinearOperator, held: list[Tensor]) -> bool:
+    return {id(h) for h in held} <= {id(s) for s in _scales(A)}
+
+
+def _scales(A: LinearOperator) -> list[Tensor]:
+    found, base = [], A
+    while isinstance(base, Scaled):
+        found += [base.scale] if isinstance(base.scale, Tensor) else []
+        base = base.operator
+    return found
+
+
+def _to_scales(A: LinearOperator, series: Series, out: Tensor, held: list[Tensor], g: Tensor) -> list[Tensor]:
+    """For `y_i = exp(t_i c B) v`: `dy_i/dc = t_i B y_i`, one product for each output."""
+    _, base = unscaled(A)
+    slope = torch.zeros((), dtype=g.dtype, device=g.device)
+    for t, y, grad in zip(series.times or (), out, g, strict=True):
+        slope = slope + t * torch.vdot(base.matvec(y).reshape(-1), grad.reshape(-1))
+    with torch.enable_grad():
+        leaves = [h.detach().requires_grad_() for h in held]
+        replaced = rebind(A, held, leaves)
+        product: Any = 1.0
+        while isinstance(replaced, Scaled):
+            product, replaced = product * replaced.scale, replaced.operator
+        return list(torch.autograd.grad(product, leaves, slope.real.to(product.dtype).reshape(product.shape)))
+
+
+def _unrolled(ctx: Any, vectors: list[Tensor], held: list[Tensor], g: Tensor) -> tuple[list[Any], list[Any]]:
+    """The gradient as a function that can be differentiated again: through every step, on aliases."""
+    with torch.enable_grad():
+        aliases = [v.view_as(v) for v in vectors]
+        leaves = [h.view_as(h) for h in held]
+        A, series = rebind(ctx.A, held, leaves), ctx.series
+        walk, v = _Walk(_Plain(A), series), _joined(aliases)  # type: ignore[arg-type]
+        out, before = _weighted(series, 0, v, aliases), v
+        for k in range(series.degree):
+            before, v = v, walk.on(k, v, before)
+            out = out + _weighted(series, k + 1, v, aliases)
+        inputs = [*(a for a in aliases if a.requires_grad), *leaves]
+        found = iter(torch.autograd.grad(out, inputs, g, create_graph=True, allow_unused=True))
+    return [next(found) if a.requires_grad else None for a in aliases], list(found)
+
+
+def _weighted(series: Series, k: int, v: Tensor, like: Sequence[Tensor]) -> Tensor:
+    weights = torch.from_numpy(np.ascontiguousarray(series.coefficients[:, :, k])).to(v)
+    return sum(
+        (w.reshape(-1, *[1] * p.dim()) * p for w, p in zip(weights, _parted(v, like), strict=True)),
+        torch.zeros((), dtype=v.dtype, device=v.device),
+    )
+
+
+class _Plain:
+    """An operator whose scale is not taken out: every factor stays in the graph."""
+
+    def __init__(self, A: LinearOperator):
+        self.matvec = A.matvec
