@@ -27,7 +27,7 @@ def depth(folder: RunFolder, tick: Tick, setup: DepthSetup | None = None) -> Par
 _COMMANDS = (
     (
         "energies of any equation on any graph, recorded while it runs",
-        "neuralpde solve karate --pde diffusion --t_end 20 --u0 random "
+        "neuralpde solve digits --pde diffusion --pde_options '{normalization: rw}' --u0 features --t_end 64 "
         "--monitors '[dirichlet_energy, rayleigh_quotient, norm, effective_rank]'",
     ),
 )
@@ -38,8 +38,8 @@ def _blocks(setup: DepthSetup, runs: list[Descent]) -> list[str | Note | Picture
     columns = {
         "network": "network",
         "energy": "energy E",
-        "rayleigh": "E / |X|²",
-        "norm": "norm |X|",
+        "rayleigh": "shape E / |X|²",
+        "norm": "scale |X|",
         "rank": "effective rank",
         "verdict": "verdict",
     }
@@ -66,12 +66,19 @@ def _blocks(setup: DepthSetup, runs: list[Descent]) -> list[str | Note | Picture
 
 
 def _told(run: Descent) -> dict[str, object]:
-    def change(panel: str) -> str:
-        values = run.values[panel]
-        return f"{float(values[0]):.2g} → {float(values[-1]):.2g}"
+    def change(panel: str, digits: int = 2) -> str:
+        first, last = float(run.values[panel][0]), float(run.values[panel][-1])
+        return f"{first:.{digits}g} → {last:.{digits}g}"
 
-    names = dict(zip(("energy", "rayleigh", "norm", "rank"), PANELS, strict=True))
-    return {"network": run.name, **{key: change(panel) for key, panel in names.items()}, "verdict": run.verdict.meaning}
+    found = run.verdict
+    return {
+        "network": run.name,
+        "energy": change("Dirichlet energy"),
+        "rayleigh": f"{change('Rayleigh quotient')}, {found.shape.word}",
+        "norm": f"{change('norm')}, {found.scale.word}",
+        "rank": change("effective rank", 3),
+        "verdict": found.meaning,
+    }
 
 
 def _findings(setup: DepthSetup, runs: list[Descent]) -> list[str]:

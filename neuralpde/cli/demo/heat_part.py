@@ -13,9 +13,8 @@ _COLUMNS = {
     "setting": "step / tolerance",
     "error": "error",
     "steps": "steps",
-    "evaluations": "evals",
-    "linear_iterations": "CG iterations",
-    "work": "products",
+    "evaluations": "evaluations",
+    "linear_iterations": "CG its",
     "seconds": "seconds",
     "told": "status",
 }

@@ -47,9 +47,9 @@ def accuracy_picture(fitted: list[Fitted]) -> Figure:
         axes.scatter([i] * len(own), own, s=26, color=COLOURS[i], zorder=2)
         spread = stdev(own) if len(own) > 1 else 0.0
         axes.errorbar(i + 0.18, mean(own), spread, fmt="_", color=COLOURS[i], markersize=14, capsize=4)
-        axes.annotate(f"{mean(own):.1f}", (i + 0.24, mean(own)), va="center", fontsize=10)
+        axes.annotate(f"{mean(own):.1f}", (i + 0.3, mean(own)), va="center", fontsize=10)
     axes.set_xticks(range(len(names)), names)
-    axes.set_xlim(-0.4, len(names) - 0.3)
+    axes.set_xlim(-0.4, len(names) - 0.2)
     label(axes, "test accuracy, a dot per split; beside it mean and standard deviation", "", "test accuracy (%)")
     return drawn
 
@@ -79,7 +79,7 @@ def _blocks(setup: LearnSetup, fitted: list[Fitted], rows: list[dict[str, object
 
 def _finding(fitted: list[Fitted], name: str) -> str:
     gap, spread = paired(fitted, name, "MLP")
-    return f"{name} is {gap:+.1f} points (± {spread:.1f}, paired by split) from the MLP."
+    return f"{name} against the MLP: {gap:+.1f} ± {spread:.1f} points (paired by split)."
 
 
 def _rivals(fitted: list[Fitted]) -> str:

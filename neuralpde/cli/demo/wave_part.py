@@ -122,13 +122,13 @@ def _blocks(setup: WaveSetup, c: Crossing, e: Energies, facts: dict[str, object]
             {
                 "method": "method",
                 "final_ratio": "H(end) / H(0)",
-                "largest_deviation": "largest |H/H(0) - 1|",
+                "largest_deviation": "largest |H/H(0)-1|",
                 "drift": "drift",
                 "steps": "steps",
-                "evaluations": "evaluations",
-                "linear_iterations": "linear iterations",
+                "evaluations": "evals",
+                "linear_iterations": "linear its",
             },
-            {"final_ratio": "{:.9g}", "largest_deviation": "{:.1e}", "drift": "{:+.1e}"},
+            {"final_ratio": "{:.7g}", "largest_deviation": "{:.1e}", "drift": "{:+.1e}"},
         ),
         *_energy_words(by),
     ]
