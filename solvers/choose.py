@@ -30,10 +30,10 @@ def choose(
         between: whether the solution is needed between the outputs (events), so that there must be steps.
     """
     flow = linear_flow(field)
-    if flow is not None and y0.dim() > 0 and not (between and dt is None):
-        name, why = _of_linear(flow, forward=times[-1] > times[0])
-    elif isinstance(field, Partitioned) and dt is not None:
+    if isinstance(field, Partitioned) and dt is not None:
         name, why = "leapfrog", "the field has positions and momenta and dt is given"
+    elif flow is not None and y0.dim() > 0 and not (between and dt is None):
+        name, why = _of_linear(flow, forward=times[-1] > times[0])
     else:
         name, why = _of_semilinear(field, y0, times, dt)
     return method_named(name), f"; chosen because {why}"

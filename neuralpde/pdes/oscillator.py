@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from solvers import LinearOperator, Space
+from solvers import LinearFlow, LinearOperator, Space
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,11 @@ class LinearOscillator:
         q, p = y.unbind(0)
         return torch.stack((p, self.force(t, q) - self.damping * p))
 
+    @cached_property
+    def flow(self) -> LinearFlow:
+        """The same as one linear first-order system: an implicit step is then one linear solve, without Newton."""
+        return LinearFlow(FirstOrder(self.stiffness, self.damping))
+
     def velocity(self, t: Tensor, p: Tensor) -> Tensor:
         return p
 
@@ -35,7 +41,7 @@ class LinearOscillator:
         return -self.stiffness.matvec(q)
 
     def linear_part(self, t: Tensor, y: Tensor) -> LinearOperator:
-        return FirstOrder(self.stiffness, self.damping)
+        return self.flow.operator
 
     def nonlinear_part(self, t: Tensor, y: Tensor) -> Tensor:
         return torch.zeros_like(y)

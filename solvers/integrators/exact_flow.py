@@ -64,7 +64,8 @@ def check_state_fits(flow: LinearFlow, y: Tensor) -> None:
     """Raise ValueError unless the operator acts on states of this shape and the source has it too."""
     rows = y.shape[-2] if y.dim() > 1 else y.shape[0] if y.dim() else 0
     size = y.numel() if not flow.operator.columnwise else rows
-    if tuple(flow.operator.shape) != (size, size):
+    stacked = y.numel() // y.shape[-1] if y.dim() > 2 and y.shape[-1] else size  # blocks over one another, as stack((q, p))
+    if tuple(flow.operator.shape) not in ((size, size), (stacked, stacked)):
         raise ValueError(
             f"the operator has shape {tuple(flow.operator.shape)} and the state {tuple(y.shape)}; expected a square operator "
             f"on the {size} rows of axis -2"
