@@ -47,17 +47,21 @@ class Riccati:
         return (1 / (c + (t - self.shift) ** 2)).to(dtype)
 
 
+_EDGE_AND_NODE = torch.tensor([[-1.0, 1.0, 0.0], [1.0, -1.0, 0.0], [0.0, 0.0, -1.0]], dtype=torch.float64)
+
+
 @dataclass(frozen=True, eq=False)
 class Coupled:
-    """`y' = L y + (f(t, y) - L x(t))` with x the solution of `y' = f(t, y)`, which solves it too; L minus a path's Laplacian.
+    """`y' = L y + (f(t, y) - L x(t))` with x the solution of `y' = f(t, y)`, which solves it too.
 
-    A linear part that is constant, and a rest that is neither linear nor autonomous. State: `[3, 2]`.
+    A linear part that is constant, and a rest that is neither linear nor autonomous. L is minus the Laplacian of an edge
+    and decay at a third node, which is a graph of its own. State: `[3, 2]`.
     """
 
     inner: Nonlinear | Riccati
 
     def linear_part(self, t: Tensor, y: Tensor) -> LinearOperator:
-        return -1.0 * dense_laplacian("path", 3, y.dtype)
+        return Dense(_EDGE_AND_NODE.to(y.dtype), symmetric=True)
 
     def nonlinear_part(self, t: Tensor, y: Tensor) -> Tensor:
         known = self.exact(float(t.detach()), y.dtype)
@@ -183,8 +187,8 @@ def mode(kind: str, n: int, k: int) -> tuple[np.ndarray, float]:
     return np.cos(2 * np.pi * k * i / n), 2 - 2 * math.cos(2 * math.pi * k / n)
 
 
-def dense_laplacian(kind: str, n: int, dtype: torch.dtype = torch.float64) -> Dense:
-    return Dense(torch.from_numpy(laplacian(kind, n)).to(dtype), symmetric=True, semidefinite=True)
+def dense_laplacian(kind: str, n: int) -> Dense:
+    return Dense(torch.from_numpy(laplacian(kind, n)), symmetric=True, semidefinite=True)
 
 
 def heat(kind: str, n: int, k: int) -> tuple[LinearFlow, Tensor, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..operator import LinearOperator
 from ..space import PerGraph, Plain, Space
+from ..stacked import StackedSpace
 from .cg import CG
 from .elimination import Elimination
 from .gmres import GMRES
@@ -20,7 +21,12 @@ def default_solver(A: LinearOperator, space: Space) -> LinearSolver:
     Jacobi saves 4 of 5 products, on one with even degrees it costs half as many again. Elimination for Jacobians of up to
     32 unknowns: twice as fast there.
     """
-    if not A.columnwise and A.shape[0] <= _SMALL and isinstance(space, Plain | PerGraph):
+    if not A.columnwise and A.shape[0] <= _SMALL and _is_local(space):
         return Elimination()
     chosen = chosen_by_diagonal(A, space)
     return CG(preconditioner=chosen) if A.symmetric else GMRES(preconditioner=chosen)
+
+
+def _is_local(space: Space) -> bool:
+    """Whether a state is all of the state, not the share of one process."""
+    return _is_local(space.inner) if isinstance(space, StackedSpace) else isinstance(space, Plain | PerGraph)
