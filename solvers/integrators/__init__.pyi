@@ -37,6 +37,7 @@ from .runge_kutta_classics import SSPRK3 as SSPRK3
 from .runge_kutta_classics import Fehlberg45 as Fehlberg45
 from .runge_kutta_classics import Ralston as Ralston
 from .sdirk2 import SDIRK2 as SDIRK2
+from .stabilised import Stabilised as Stabilised
 from .symplectic import Leapfrog as Leapfrog
 from .symplectic import SymplecticEuler as SymplecticEuler
 from .tableau import ExplicitRungeKutta as ExplicitRungeKutta

@@ -30,7 +30,6 @@ class SSPRK3(ExplicitRungeKutta):
     """
 
     order = 3
-    presets: ClassVar = {"ssprk3": {}}
     real_stability = 2.512745326618329
     imaginary_stability = 1.7320508075688772
     tableau = Tableau(c=(0.0, 1.0, 1 / 2), a=((), (1.0,), (1 / 4, 1 / 4)), b=(1 / 6, 1 / 6, 2 / 3))

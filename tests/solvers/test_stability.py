@@ -20,7 +20,8 @@ from solvers import (
     spectral_radius,
 )
 
-LIMITED = [name for name in available() if method_named(name).explicit and method_named(name).real_stability]
+EXPLICIT = [name for name in available() if method_named(name).explicit]
+LIMITED = [name for name in EXPLICIT if 0 < (method_named(name).real_stability or 0) < np.inf]
 
 
 def random_symmetric(n: int, seed: int) -> Dense:
