@@ -83,6 +83,8 @@ class ImplicitMethod(Integrator):
             raise TypeError(f"linear_solver is {kind}; expected a LinearSolver such as CG() or GMRES()")
         if self.linear_rtol is not None and not 0 < self.linear_rtol < 1:
             raise ValueError(f"linear_rtol = {self.linear_rtol}; expected a number between 0 and 1, or None")
+        if self.max_newton < 1:
+            raise ValueError(f"max_newton = {self.max_newton}; expected at least 1")
 
     def init(self, problem: Problem, t: float, y: Tensor) -> tuple[ImplicitState, Work]:
         return ImplicitState(), Work()
@@ -103,38 +105,37 @@ class ImplicitMethod(Integrator):
         return NewtonKrylov(self.linear_solver, self.linear_rtol, self.max_newton)
 
     def _linear(self, problem: Problem, flow: LinearFlow, h: float, b: Tensor, guess: Tensor, state: ImplicitState) -> Stage:
-        state = self._prepared(problem, flow, h, state)
-        assert state.prepared is not None
+        prepared = self._prepared(problem, flow, h, state)
         rhs = b if flow.source is None else b + h * flow.source
         rtol = self._rtol(problem, rhs, guess)
-        solved = state.prepared.solve(rhs, guess.detach(), rtol=rtol)
+        solved = prepared.solve(rhs, guess.detach(), rtol=rtol)
         work = Work(products=solved.products, linear_iterations=solved.iterations)
-        if solved.status == "breakdown" and self.linear_solver is None and state.prepared.solver.needs_symmetric:
-            instead = GMRES(preconditioner=state.prepared.solver.preconditioner)  # symmetric, but not definite
-            state = replace(state, prepared=instead.prepare(state.prepared.operator, problem.space))
-            assert state.prepared is not None
-            solved = state.prepared.solve(rhs, guess.detach(), rtol=rtol)
+        if solved.status == "breakdown" and self.linear_solver is None and prepared.solver.needs_symmetric:
+            instead = GMRES(preconditioner=prepared.solver.preconditioner)  # symmetric, but not definite
+            prepared = instead.prepare(prepared.operator, problem.space)
+            solved = prepared.solve(rhs, guess.detach(), rtol=rtol)
             work = work + Work(products=solved.products, linear_iterations=solved.iterations)
+        state = replace(state, prepared=prepared, h=h)
         failed = None if solved.converged else _failed(solved, state, work)
         return Stage(solved.x, (solved.x - b) / h, work, state, failed)
 
-    def _prepared(self, problem: Problem, flow: LinearFlow, h: float, state: ImplicitState) -> ImplicitState:
+    def _prepared(self, problem: Problem, flow: LinearFlow, h: float, state: ImplicitState) -> Prepared:
         if state.prepared is not None and state.h == h:
-            return state
-        system = Shifted(flow.operator, 1.0, -h)
+            return state.prepared
         solver = self.linear_solver
         if solver is None:  # chosen once, by A itself: what suits large steps does no harm to small ones
             solver = default_solver(flow.operator, problem.space) if state.prepared is None else state.prepared.solver
-        return replace(state, prepared=solver.prepare(system, problem.space), h=h)
+        return solver.prepare(Shifted(flow.operator, 1.0, -h), problem.space)
 
     def _rtol(self, problem: Problem, rhs: Tensor, guess: Tensor) -> float | Tensor:
         """The relative residual at which an evenly spread error is one of size 1 in the norm of `weights`."""
         if self.linear_rtol is not None:
             return self.linear_rtol
         with torch.no_grad():
-            space = problem.space
+            space, eps = problem.space, torch.finfo(rhs.dtype).eps
             size = space.rms(rhs.detach()) * space.rms(weights(problem, guess).reciprocal_())
-            return size.clamp_min(torch.finfo(size.dtype).tiny).reciprocal().clamp(50 * torch.finfo(rhs.dtype).eps, 0.1)
+            floor = (8 if problem.error_control else 50) * eps  # an error estimate shows the noise of the solves
+            return size.clamp_min(torch.finfo(size.dtype).tiny).reciprocal().clamp(floor, 0.1)
 
     @torch.no_grad()
     def estimate(self, problem: Problem, t: float, end: Stage, h: float, raw: Tensor) -> tuple[Tensor | None, Work]:
@@ -145,11 +146,10 @@ class ImplicitMethod(Integrator):
         if not problem.error_control:
             return None, Work()
         raw, work, prepared = raw.detach(), Work(), end.state.prepared
-        if linear_flow(problem.field) is None:
+        if prepared is None:
             system = Shifted(linearise(problem, t, end.y), 1.0, -h)
             prepared = (self.linear_solver or default_solver(system, problem.space)).prepare(system, problem.space)
             work = Work(evaluations=1)
-        assert prepared is not None
         solved = prepared.iterate(raw, None, _FILTER_RTOL)
         work = work + Work(products=solved.products, linear_iterations=solved.iterations)
         return (solved.x if solved.converged else raw), work

@@ -52,8 +52,8 @@ class GMRES(LinearSolver):
                 columns = []
                 if fit.over:
                     break
-        found = fit.solution()
-        weights = torch.from_numpy(found if x.is_complex() else found.real.copy()).to(x)
+        found = torch.from_numpy(fit.solution())
+        weights = (found if x.is_complex() else found.real).to(x)
         x = x + on.precondition(_combine(space, basis[:k], weights))
         return Cycle(x, k, k, bool(fit.done.all()), bool((fit.stuck & ~fit.done).any()))
 
