@@ -89,7 +89,7 @@ def _findings(setup: DepthSetup, runs: list[Descent]) -> list[str]:
         if float(energy[-1]) > 10 * float(energy[0]) and float(shape[-1]) < float(shape[0]) / 2:
             rank = r.values["effective rank"]
             words.append(
-                f"{r.name}: its energy grows by a factor of {float(energy[-1] / energy[0]):.1e}, and yet E / |X|² falls from "
+                f"{r.name}: its energy grows by a factor of {float(energy[-1] / energy[0]):.2g}, and yet E / |X|² falls from "
                 f"{float(shape[0]):.3f} to {float(shape[-1]):.4f} and the rank from {float(rank[0]):.1f} to "
                 f"{float(rank[-1]):.1f}. An energy plot alone would call that cured; it is {r.verdict.meaning}."
             )

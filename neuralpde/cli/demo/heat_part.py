@@ -77,11 +77,7 @@ def _blocks(setup: HeatSetup, s: Smoothing, rows: list[dict[str, object]]) -> li
             _COLUMNS,
             {"error": "{:.1e}", "seconds": "{:.2f}"},
         ),
-        *(
-            [Note("Refused before the first step, in these words: " + " / ".join(row.note for row in s.refused))]
-            if s.refused
-            else []
-        ),
+        *(Note(f"Refused before the first step, in these words: {row.note}") for row in s.refused[:1]),
         *_findings(s),
     ]
 
