@@ -8,6 +8,9 @@ from .bdf2 import BDF2 as BDF2
 from .chebyshev_exp import ChebyshevExp as ChebyshevExp
 from .crank_nicolson import CrankNicolson as CrankNicolson
 from .dopri8 import Dopri8 as Dopri8
+from .etd import ETD1 as ETD1
+from .etd import ETDRK2 as ETDRK2
+from .etd import ETDRK4 as ETDRK4
 from .exact_flow import ExactFlow as ExactFlow
 from .explicit import RK4 as RK4
 from .explicit import Bosh3 as Bosh3
@@ -16,7 +19,11 @@ from .explicit import Euler as Euler
 from .explicit import Heun as Heun
 from .explicit import Midpoint as Midpoint
 from .explicit import Tsit5 as Tsit5
+from .exprb32 import ExpRB32 as ExpRB32
 from .gauss import Gauss4 as Gauss4
+from .imex_multistep import CNAB2 as CNAB2
+from .imex_multistep import SBDF2 as SBDF2
+from .imex_multistep import SBDF3 as SBDF3
 from .implicit_euler import ImplicitEuler as ImplicitEuler
 from .implicit_midpoint import ImplicitMidpoint as ImplicitMidpoint
 from .implicit_stage import ImplicitMethod as ImplicitMethod
@@ -33,10 +40,13 @@ from .radau import RadauIIA3 as RadauIIA3
 from .radau import RadauIIA5 as RadauIIA5
 from .rkc2 import RKC2 as RKC2
 from .rkl2 import RKL2 as RKL2
+from .rosenbrock import RosenbrockW as RosenbrockW
 from .runge_kutta_classics import SSPRK3 as SSPRK3
 from .runge_kutta_classics import Fehlberg45 as Fehlberg45
 from .runge_kutta_classics import Ralston as Ralston
 from .sdirk2 import SDIRK2 as SDIRK2
+from .splitting import Lie as Lie
+from .splitting import Strang as Strang
 from .stabilised import Stabilised as Stabilised
 from .symplectic import Leapfrog as Leapfrog
 from .symplectic import SymplecticEuler as SymplecticEuler
@@ -44,3 +54,5 @@ from .tableau import ExplicitRungeKutta as ExplicitRungeKutta
 from .tableau import Tableau as Tableau
 from .trbdf2 import TRBDF2 as TRBDF2
 from .uniformization import Uniformization as Uniformization
+from .yoshida import Yoshida4 as Yoshida4
+from .yoshida import Yoshida6 as Yoshida6

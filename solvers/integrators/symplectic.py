@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -66,7 +67,7 @@ class Leapfrog(Integrator):
 
 @dataclass(frozen=True)
 class SymplecticEuler(Integrator):
-    """Symplectic Euler in the order of GraphCON, order 1: momenta first, damping explicit as published.
+    """Symplectic Euler in the order of GraphCON (and by the name `graphcon`), order 1: momenta first, damping explicit.
 
         p_{n+1} = p_n + dt (force(t_n, q_n) - damping p_n)
         q_{n+1} = q_n + dt velocity(t_{n+1}, p_{n+1})
@@ -78,6 +79,7 @@ class SymplecticEuler(Integrator):
     """
 
     order = 1
+    presets: ClassVar = {"symplectic_euler": {}, "graphcon": {}}
     needs = "partitioned"
     imaginary_stability = 2.0
 
