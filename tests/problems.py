@@ -47,7 +47,7 @@ class Riccati:
         return (1 / (c + (t - self.shift) ** 2)).to(dtype)
 
 
-_EDGE_AND_NODE = torch.tensor([[-1.0, 1.0, 0.0], [1.0, -1.0, 0.0], [0.0, 0.0, -1.0]], dtype=torch.float64)
+_EDGE_AND_NODE = 0.3 * torch.tensor([[-1.0, 1.0, 0.0], [1.0, -1.0, 0.0], [0.0, 0.0, -1.0]], dtype=torch.float64)
 
 
 @dataclass(frozen=True, eq=False)

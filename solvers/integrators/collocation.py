@@ -149,7 +149,7 @@ class Collocation(ImplicitMethod):
         h, flow = (self.nodes.filter or 0.0) * dt, linear_flow(problem.field)
         slope = problem.f(t, y)
         if flow is not None:
-            kept = self._prepared(problem, flow, h, kept)
+            kept = ImplicitState(self._prepared(problem, flow, h, kept), h)
         raw = _weighted(self.nodes.e, y, stages) - y + h * slope
         error, work = self.estimate(problem, t, Stage(y, slope, Work(), kept), h, raw)
         return error, work + Work(evaluations=1), kept

@@ -226,6 +226,8 @@ def growth(method: Integrator, z: complex, steps: int) -> float:
         sizes.append(math.log(max(float(y.norm()), 1e-280)))
         if not 1e-200 < float(y.norm()) < 1e200:
             break
+    if len(sizes) < 8:  # gone, or grown beyond all bounds, in a few steps
+        return math.exp(sizes[-1] / len(sizes))
     half, window = len(sizes) // 2, max(1, len(sizes) // 8)
     return math.exp((max(sizes[-window:]) - max(sizes[half : half + window])) / (len(sizes) - window - half))
 
