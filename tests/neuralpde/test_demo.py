@@ -13,7 +13,7 @@ import torch
 
 from neuralpde import Graph
 from neuralpde.cli import build_parser
-from neuralpde.cli.demo import run
+from neuralpde.cli.demo import _one_thread, run
 from neuralpde.cli.demo.depth import DepthSetup, Oscillators
 from neuralpde.cli.demo.depth_part import depth
 from neuralpde.cli.demo.heat import HeatSetup, smooth_terrain
@@ -226,3 +226,11 @@ def test_unknown_part_gets_the_nearest_name(tmp_path: Path) -> None:
         run(Demo(only=["waev"], out=str(tmp_path)))
     with pytest.raises(ValueError, match="seeds"):
         run(Demo(seeds=0, out=str(tmp_path)))
+
+
+def test_threads_are_set_back() -> None:
+    before = torch.get_num_threads()
+    with pytest.raises(RuntimeError, match="inside"), _one_thread():
+        assert torch.get_num_threads() == 1
+        raise RuntimeError("inside")
+    assert torch.get_num_threads() == before

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import torch
 
 from solvers import unknown
 
@@ -29,7 +32,7 @@ def run(options: Demo) -> int:
     done, seconds = [], {}
     for name, make in parts.items():
         start = time.perf_counter()
-        with Counter(name, 1.0, silent) as counter:
+        with Counter(name, 1.0, silent) as counter, _one_thread():
             done.append(make(folder, counter.to))
         seconds[name] = round(time.perf_counter() - start, 2)
         folder.say(f"{done[-1].title}: {seconds[name]:.1f} s")
@@ -39,6 +42,17 @@ def run(options: Demo) -> int:
     folder.finish("ok", part_seconds=seconds, parts=facts, runs=runs)
     folder.say(f"open {report}")
     return 0
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for torch: on a few thousand numbers threads wait for each other, ten times longer on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _chosen(options: Demo) -> dict[str, Callable[[RunFolder, Tick], Part]]:
