@@ -119,6 +119,10 @@ from .space import PerGraph as PerGraph
 from .space import Plain as Plain
 from .space import Space as Space
 from .stability import spectral_radius as spectral_radius
+from .stability_function import StabilityFunction as StabilityFunction
+from .stability_function import StepFilter as StepFilter
+from .stability_function import filter_of as filter_of
+from .stability_function import stability_function as stability_function
 from .structure import is_opaque as is_opaque
 from .structure import rebind as rebind
 from .structure import requiring_grad as requiring_grad

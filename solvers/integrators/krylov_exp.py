@@ -75,7 +75,7 @@ class KrylovExp(ExactFlow):
         step, limit = left, per_time.double().cpu()
         for _ in range(200):
             error = basis.error(function(sign * step))
-            if bool((error <= limit * step).all()) or not bool(basis.matrix[:, -1].any()):
+            if bool((error <= limit * step).all()) or basis.is_invariant:
                 return step
             if not bool(torch.isfinite(error).all()):
                 step *= 0.1

@@ -36,10 +36,11 @@ class Uniformization(ExactFlow):
         A = flow.operator
         with torch.no_grad():
             rate, growth, spent = rates(A, y, problem)
-        if (last := spans[-1]) < 0 and (lost := torch.finfo(y.dtype).eps * math.exp(min(-2 * rate * last, 700))) > problem.rtol:
+        lost = torch.finfo(y.dtype).eps * math.exp(min(-2 * rate * spans[-1], 700.0))
+        if spans[-1] < 0 and lost > problem.rtol:
             raise IntegrationError(
-                f"Uniformization cannot go back in time by {-last:.6g}: terms of alternating sign cancel, and leave an error of "
-                f"{lost:.1e} (wanted {problem.rtol:.1e}); take krylov_exp",
+                f"Uniformization cannot go back in time by {-spans[-1]:.6g}: terms of alternating sign cancel and leave an "
+                f"error of {lost:.1e} (wanted {problem.rtol:.1e}); take krylov_exp",
                 "linear",
             )
         source = flow.source

@@ -40,6 +40,11 @@ class Basis:
     size: Tensor
     matrix: Tensor
 
+    @property
+    def is_invariant(self) -> bool:
+        """Whether nothing leaves the space, in any group: functions are then exact."""
+        return not bool(self.matrix[:, -1].any())
+
     def weights(self, f: PhiSum) -> Tensor:
         """`f(K) e_1`, `[groups, m + 1]`."""
         return f.of_matrix(self.matrix)[..., 0]
