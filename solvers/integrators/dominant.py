@@ -80,7 +80,7 @@ def _power_iteration(problem: Problem, t: float, y: Tensor, slope: Tensor, v: Te
     for n in range(1, _MOST + 1):
         change = problem.f(t, y + v * space.spread(length / size.clamp_min(tiny), v)) - slope
         size = space.norm(change)
-        last, growth = growth, float((size / length).amax())
+        last, growth = growth, max((size / length).tolist())  # over the groups
         if n >= 2 and not abs(growth - last) > _SETTLED * growth:
             return growth, (change if growth > 0 else v), n
         v = torch.where(space.spread(size > 0, v), change, v)
