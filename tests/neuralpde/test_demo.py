@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,12 @@ from solvers import Run
 
 def _silent(share: float, note: str) -> None:
     assert 0 <= share <= 1, note
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    with _one_thread():  # as the demo itself runs
+        yield
 
 
 @pytest.fixture(scope="module")

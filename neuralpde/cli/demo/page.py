@@ -28,7 +28,7 @@ def write_page(folder: RunFolder, parts: Sequence[Part], seconds: Mapping[str, f
     total = sum(seconds.values())
     page = Report(
         "Differential equations on real graphs",
-        f"neuralpde demo: {len(parts)} parts, {total:.0f} s on this machine, one thread, offline. All numbers were measured in this run.",
+        f"neuralpde demo: {len(parts)} parts, {total:.0f} s on this machine, one thread, offline. All numbers are of this run.",
         footer=", ".join(f"{name} {version}" for name, version in versions().items()),
     )
     for part in parts:
