@@ -74,8 +74,6 @@ def _facts(c: Crossing, e: Energies) -> dict[str, object]:
 def _blocks(setup: WaveSetup, c: Crossing, e: Energies, facts: dict[str, object]) -> list[str | Note | Picture | Rows]:
     start = c.nearest(*setup.centre)
     depth = float(c.sea.node["depth"][start])
-    first = float(c.travel[c.nearest(*_PLACE)]) / 60
-    arrival = float(c.arrival[c.nearest(*_PLACE)]) / 60
     by = {str(row["method"]): row for row in e.rows}
     minutes = setup.energy_t_end / 60
     return [
@@ -95,14 +93,7 @@ def _blocks(setup: WaveSetup, c: Crossing, e: Energies, facts: dict[str, object]
             "Below: the surface at six times.",
         ),
         Picture("wave.gif", f"The surface over {setup.t_end / 3600:g} hours."),
-        Note(
-            f"In the Strait of Juan de Fuca (48.25 N, 124.0 W) the wave arrives after {arrival:.1f} minutes. A point that "
-            f"travels at sqrt(g h) along the fastest path from the edge of the bump needs {first:.1f} minutes. Over all "
-            f"{facts['compared_nodes']:,} cells beyond the bump and outside the sponge that it reaches, arrival and "
-            f"travel time correlate with {facts['correlation']:.4f}; the median of their ratio is "
-            f"{facts['median_arrival_over_travel']:.2f}: how early a wave without a sharp edge is seen depends on the "
-            f"threshold ({_ratios(facts)})."
-        ),
+        _arrival_note(c, facts),
         Picture(
             "wave_travel.png",
             "Each dot is a cell: when the wave arrives, and the travel time by shortest paths (scipy's Dijkstra over 16 "
@@ -132,6 +123,19 @@ def _blocks(setup: WaveSetup, c: Crossing, e: Energies, facts: dict[str, object]
         ),
         *_energy_words(by),
     ]
+
+
+def _arrival_note(c: Crossing, facts: Mapping[str, object]) -> Note:
+    node = c.nearest(*_PLACE)
+    arrival, first = float(c.arrival[node]) / 60, float(c.travel[node]) / 60
+    return Note(
+        f"In the Strait of Juan de Fuca (48.25 N, 124.0 W) the wave arrives after {arrival:.1f} minutes. A point that "
+        f"travels at sqrt(g h) along the fastest path from the edge of the bump needs {first:.1f} minutes. Over all "
+        f"{facts['compared_nodes']:,} cells beyond the bump and outside the sponge that it reaches, arrival and "
+        f"travel time correlate with {facts['correlation']:.4f}; the median of their ratio is "
+        f"{facts['median_arrival_over_travel']:.2f}: how early a wave without a sharp edge is seen depends on the "
+        f"threshold ({_ratios(facts)})."
+    )
 
 
 def _ratios(facts: Mapping[str, object]) -> str:

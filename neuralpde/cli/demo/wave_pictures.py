@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from matplotlib.animation import PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LightSource
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
-from PIL import Image
 
 from ...datasets import Raster
 from .style import COLOURS, LINES, figure, label
@@ -64,11 +64,15 @@ def _arrival(axes: Axes, c: Crossing) -> None:
 
 def _surface(axes: Axes, c: Crossing, index: int) -> AxesImage:
     _land(axes, c.raster)
-    picture = c.raster.paint(c.u[index], c.sea.node["cell"])
-    extent = _extent(c.raster)
-    image = axes.imshow(picture, origin="lower", extent=extent, cmap="RdBu_r", vmin=-0.3, vmax=0.3, interpolation="nearest")
+    image = _sea_surface(axes, c, index)
     _frame(axes, _WINDOW)
     return image
+
+
+def _sea_surface(axes: Axes, c: Crossing, index: int) -> AxesImage:
+    picture = c.raster.paint(c.u[index], c.sea.node["cell"])
+    extent = _extent(c.raster)
+    return axes.imshow(picture, origin="lower", extent=extent, cmap="RdBu_r", vmin=-0.3, vmax=0.3, interpolation="nearest")
 
 
 def _sea(axes: Axes, c: Crossing, values: NDArray[np.float64], colours: tuple[str, str]) -> None:
@@ -139,22 +143,26 @@ def animate(c: Crossing, path: Path, every: float = 96.0, width: int = 640) -> N
         every: seconds between frames.
         width: of the picture, pixels.
     """
-    step = max(1, round(every / float(c.t[1] - c.t[0])))
-    drawn = Figure(figsize=(width / 80, width / 80 * 0.52), dpi=80, layout="constrained")
-    canvas, axes = FigureCanvasAgg(drawn), drawn.add_subplot()
+    size = (width / 80, width / 80 * 0.52)
+    still = Figure(figsize=size, dpi=80, layout="constrained")
+    canvas, axes = FigureCanvasAgg(still), still.add_subplot()
     image = _surface(axes, c, 0)
-    image.set_animated(True)
     axes.set_xlabel("longitude E (degrees)")
     axes.set_ylabel("latitude N (degrees)")
-    drawn.colorbar(image, ax=axes, shrink=0.8, extend="both").set_label("height / height of the bump")
-    clock = axes.text(0.985, 0.04, "", transform=axes.transAxes, ha="right", fontsize=12, animated=True)
+    still.colorbar(image, ax=axes, shrink=0.8, extend="both").set_label("height / height of the bump")
+    image.set_visible(False)
     canvas.draw()
-    empty, frames = canvas.copy_from_bbox(drawn.bbox), []
-    for k in range(0, len(c.t), step):  # only the sea and the clock are drawn anew
-        canvas.restore_region(empty)
-        image.set_data(c.raster.paint(c.u[k], c.sea.node["cell"]))
-        clock.set_text(f"{float(c.t[k]) / 60:.0f} min")
-        for artist in (image, clock):
-            axes.draw_artist(artist)
-        frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(192, dither=Image.Dither.NONE))
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=90, loop=0, optimize=True)
+    film = Figure(figsize=size, dpi=80)  # what stands still is one picture; only the sea and the clock are drawn anew
+    FigureCanvasAgg(film)
+    film.figimage(np.asarray(canvas.buffer_rgba()), zorder=-1)
+    sea = film.add_axes(axes.get_position().bounds)
+    sea.set_axis_off()
+    image = _sea_surface(sea, c, 0)
+    _frame(sea, _WINDOW)
+    clock = sea.text(0.985, 0.04, "", transform=sea.transAxes, ha="right", fontsize=12)
+    writer = PillowWriter(fps=11)
+    with writer.saving(film, str(path), 80):
+        for k in range(0, len(c.t), max(1, round(every / float(c.t[1] - c.t[0])))):
+            image.set_data(c.raster.paint(c.u[k], c.sea.node["cell"]))
+            clock.set_text(f"{float(c.t[k]) / 60:.0f} min")
+            writer.grab_frame()
