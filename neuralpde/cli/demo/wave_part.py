@@ -74,7 +74,6 @@ def _facts(c: Crossing, e: Energies) -> dict[str, object]:
 def _blocks(setup: WaveSetup, c: Crossing, e: Energies, facts: dict[str, object]) -> list[str | Note | Picture | Rows]:
     start = c.nearest(*setup.centre)
     depth = float(c.sea.node["depth"][start])
-    by = {str(row["method"]): row for row in e.rows}
     minutes = setup.energy_t_end / 60
     return [
         "Equation: u'' + s u' = div(g h grad u), long waves of surface height u over the depth h. On the graph: "
@@ -121,7 +120,7 @@ def _blocks(setup: WaveSetup, c: Crossing, e: Energies, facts: dict[str, object]
             },
             {"final_ratio": "{:.7g}", "largest_deviation": "{:.1e}", "drift": "{:+.1e}"},
         ),
-        *_energy_words(by),
+        *_energy_words(e),
     ]
 
 
@@ -143,7 +142,8 @@ def _ratios(facts: Mapping[str, object]) -> str:
     return ", ".join(f"{ratio:.2f} for {threshold}" for threshold, ratio in ratios.items())
 
 
-def _energy_words(by: dict[str, dict[str, object]]) -> list[Note]:
+def _energy_words(e: Energies) -> list[Note]:
+    by = {str(row["method"]): row for row in e.rows}
     words = []
     if "leapfrog" in by:
         words.append(
