@@ -63,10 +63,18 @@ def _write(folder: RunFolder, result: Comparison) -> int:
     if best is not None:
         folder.say(f"cheapest with an error below 1e-4: {best.method}, {best.seconds:.3g} s")
     folder.write_csv("results.csv", rows)
-    work_precision(rows).savefig(folder.file("work_precision.png"), dpi=150)
+    work_precision(_lines(rows)).savefig(folder.file("work_precision.png"), dpi=150)
     done = any(row.status == "ok" for row in result.rows)
     folder.finish("ok" if done else "failed", rows=list(rows))
     return 0 if done else 1
+
+
+def _lines(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    """The rows under the names of their lines: fixed and adaptive steps of one method are two."""
+    both = {r["method"] for r in rows if r["dt"] is not None} & {r["method"] for r in rows if r["dt"] is None}
+    return [
+        {**r, "method": f"{r['method']}, fixed steps"} if r["dt"] is not None and r["method"] in both else dict(r) for r in rows
+    ]
 
 
 def _setting(row: Mapping[str, object]) -> str:
