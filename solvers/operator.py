@@ -24,6 +24,7 @@ class LinearOperator(ABC):
         metzler: no negative entry off the diagonal (exp(tA) then keeps signs).
         columnwise: the same matrix acts on every column; False if columns are mixed (a Jacobian over channels).
         is_diagonal: nothing stands off the diagonal.
+        hops: how far a product sees along the edges of the sparsity pattern; infinite for a full matrix.
     """
 
     shape: tuple[int, int]
@@ -34,6 +35,7 @@ class LinearOperator(ABC):
     metzler: bool = False
     columnwise: bool = True
     is_diagonal: bool = False
+    hops: float = 1.0
 
     @abstractmethod
     def matvec(self, x: Tensor) -> Tensor:
@@ -64,13 +66,13 @@ class LinearOperator(ABC):
         return self.matvec(x)
 
     def __matmul__(self, other: Tensor | LinearOperator) -> Tensor | LinearOperator:
-        return self.matvec(other) if isinstance(other, Tensor) else Product(self, _same_inner(self, other))
+        return self.matvec(other) if isinstance(other, Tensor) else Product(self, _fitting(self, other, product=True))
 
     def __add__(self, other: LinearOperator) -> LinearOperator:
-        return Sum(self, _same_shape(self, other))
+        return Sum(self, _fitting(self, other))
 
     def __sub__(self, other: LinearOperator) -> LinearOperator:
-        return Sum(self, Scaled(_same_shape(self, other), -1.0))
+        return Sum(self, Scaled(_fitting(self, other), -1.0))
 
     def __mul__(self, scale: float | Tensor) -> LinearOperator:
         return Scaled(self, scale)
@@ -101,6 +103,10 @@ class _Wrapping(LinearOperator):
     @property
     def columnwise(self) -> bool:  # type: ignore[override]
         return self.operator.columnwise
+
+    @property
+    def hops(self) -> float:  # type: ignore[override]
+        return self.operator.hops
 
 
 class _Pair(LinearOperator):
@@ -153,6 +159,9 @@ class Scaled(_Wrapping):
     def matvec(self, x: Tensor) -> Tensor:
         return self.scale * self.operator.matvec(x)
 
+    def to_scipy(self) -> sparse.csr_array:
+        return sparse.csr_array(_number(self.scale) * self.operator.to_scipy())
+
     @property
     def adjoint(self) -> LinearOperator:
         c = self.scale
@@ -196,6 +205,13 @@ class Sum(_Pair):
         return self.left.matvec(x) + self.right.matvec(x)
 
     @property
+    def hops(self) -> float:  # type: ignore[override]
+        return max(self.left.hops, self.right.hops)
+
+    def to_scipy(self) -> sparse.csr_array:
+        return sparse.csr_array(self.left.to_scipy() + self.right.to_scipy())
+
+    @property
     def adjoint(self) -> LinearOperator:
         return Sum(self.left.adjoint, self.right.adjoint)
 
@@ -219,6 +235,13 @@ class Product(_Pair):
 
     def matvec(self, x: Tensor) -> Tensor:
         return self.left.matvec(self.right.matvec(x))
+
+    @property
+    def hops(self) -> float:  # type: ignore[override]
+        return self.left.hops + self.right.hops
+
+    def to_scipy(self) -> sparse.csr_array:
+        return sparse.csr_array(self.left.to_scipy() @ self.right.to_scipy())
 
     @property
     def adjoint(self) -> LinearOperator:
@@ -245,6 +268,10 @@ class Shifted(_Wrapping):
         y = self.operator.matvec(x)
         return torch.add(x if self.a == 1 else self.a * x, y, alpha=self.b)
 
+    def to_scipy(self) -> sparse.csr_array:
+        matrix = self.b * self.operator.to_scipy()
+        return sparse.csr_array(self.a * sparse.eye_array(self.shape[0], dtype=matrix.dtype) + matrix)
+
     @property
     def adjoint(self) -> LinearOperator:
         return self if self.symmetric else Shifted(self.operator.adjoint, self.a, self.b)
@@ -264,13 +291,8 @@ def _number(c: float | Tensor) -> float | complex:
     return c.detach().item() if isinstance(c, Tensor) else c
 
 
-def _same_shape(a: LinearOperator, b: LinearOperator) -> LinearOperator:
-    if a.shape != b.shape:
-        raise ValueError(f"operators of shapes {a.shape} and {b.shape} cannot be added; both must have one shape")
-    return b
-
-
-def _same_inner(a: LinearOperator, b: LinearOperator) -> LinearOperator:
-    if a.shape[1] != b.shape[0]:
-        raise ValueError(f"operators of shapes {a.shape} and {b.shape} cannot be multiplied: {a.shape[1]} != {b.shape[0]}")
+def _fitting(a: LinearOperator, b: LinearOperator, product: bool = False) -> LinearOperator:
+    if (a.shape[1] != b.shape[0]) if product else (a.shape != b.shape):
+        what = "multiplied: inner sizes must agree" if product else "added: both must have one shape"
+        raise ValueError(f"operators of shapes {a.shape} and {b.shape} cannot be {what}")
     return b

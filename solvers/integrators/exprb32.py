@@ -96,6 +96,6 @@ def _refuse_hidden_tensors(problem: Problem, t: float, y: Tensor) -> None:
     out = rebind(field, held, [h.detach() for h in held])(as_time(t, y), y.detach())
     if out.requires_grad:
         raise TypeError(
-            f"ExpRB32 cannot see all tensors that {getattr(field, '__qualname__', type(field).__name__)} needs gradients for. Make "
-            "the field an nn.Module or a frozen dataclass that holds them, or take another method such as sdirk2 or dopri5"
+            f"ExpRB32 cannot see all tensors that {getattr(field, '__qualname__', type(field).__name__)} needs gradients for. "
+            "Make the field an nn.Module or a frozen dataclass that holds them, or take another method such as sdirk2 or dopri5"
         )

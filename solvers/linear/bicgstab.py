@@ -22,6 +22,8 @@ class BiCGStab(LinearSolver):
     Reference: van der Vorst (1992) SIAM J. Sci. Stat. Comput. 13, 631; Saad (2003) 7.4.2.
     """
 
+    products_each = 2.0
+
     def cycle(self, on: Prepared, x: Tensor, r: Tensor, target: Tensor, budget: int) -> Cycle:
         space, matvec, precondition = on.space, on.operator.matvec, on.precondition
         limit, every, tiny = target.square(), check_every(x), torch.finfo(x.dtype).eps ** 2

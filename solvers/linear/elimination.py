@@ -22,6 +22,7 @@ class Elimination(LinearSolver):
     """
 
     max_unknowns: int = 256
+    products_each = float("inf")
 
     def cycle(self, on: Prepared, x: Tensor, r: Tensor, target: Tensor, budget: int) -> Cycle:
         n = r.numel()

@@ -50,7 +50,8 @@ class FieldJacobian(LinearOperator):
         if not torch.is_grad_enabled():
             return self.recorded.matvec(x)
         y = self.y.view_as(self.y) if self.y.requires_grad else self.y.detach().requires_grad_()
-        return _forward_derivative(self.problem.f(self.t, y), y, x)
+        found = _forward_derivative(self.problem.f(self.t, y), y, x)
+        return torch.zeros_like(x) if found is None else found
 
     @property
     def adjoint(self) -> LinearOperator:
@@ -67,18 +68,16 @@ def time_derivative(problem: Problem, t: float, y: Tensor) -> Tensor | None:
         out = problem.field(time, y)
         if not out.requires_grad:
             return None
-        found = _forward_derivative(out, time, torch.ones_like(time), none=True)
+        found = _forward_derivative(out, time, torch.ones_like(time))
     return found if found is None or torch.is_grad_enabled() else found.detach()
 
 
-def _forward_derivative(out: Tensor, source: Tensor, along: Tensor, none: bool = False) -> Tensor | None:  # type: ignore[return]
-    """The derivative of `out` along a change of `source`: twice backwards is once forwards."""
-    zero = None if none else torch.zeros_like(out)
+def _forward_derivative(out: Tensor, source: Tensor, along: Tensor) -> Tensor | None:
+    """The derivative of `out` along a change of `source`: twice backwards is once forwards. None: it does not depend on it."""
     if not out.requires_grad:
-        return zero
+        return None
     probe = torch.zeros_like(out, requires_grad=True)
     (image,) = torch.autograd.grad(out, source, probe, create_graph=True, allow_unused=True)
     if image is None or not image.requires_grad:
-        return zero
-    (found,) = torch.autograd.grad(image, probe, along, create_graph=True, allow_unused=True)
-    return zero if found is None else found
+        return None
+    return torch.autograd.grad(image, probe, along, create_graph=True, allow_unused=True)[0]

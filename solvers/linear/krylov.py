@@ -82,7 +82,7 @@ def krylov_basis(A: LinearOperator, b: Tensor, space: Space, f: PhiSum, toleranc
             if k % _EVERY and k < most and k > 2:
                 continue
             basis = Basis(vectors, size, _matrix(columns))
-            if bool((basis.error(f) <= tolerance.double().cpu()).all()) or not bool(height.any()):
+            if largest_ratio(basis.error(f), tolerance.double().cpu()) <= 1 or basis.is_invariant:
                 break
         return basis
 
@@ -169,6 +169,12 @@ def _corner(f: PhiSum, left: Tensor, right: Tensor) -> Tensor:
     both[..., :m, :m], both[..., m:, m:] = left, right
     both[..., 0, m] = 1
     return f.of_matrix(both)[..., :m, m:]
+
+
+def largest_ratio(error: Tensor, limit: Tensor) -> float:
+    """The largest error over its limit, of all groups; infinite where the error is not finite, zero where it is zero."""
+    ratio = torch.where(error == 0, torch.zeros_like(error), error / limit.clamp_min(torch.finfo(torch.float64).tiny))
+    return float(torch.nan_to_num(ratio, nan=torch.inf).amax())
 
 
 def combined(vectors: Sequence[Tensor], weights: Tensor, space: Space) -> Tensor:

@@ -111,7 +111,7 @@ def _coefficients(f: PhiSum, centre: float, radius: float) -> np.ndarray:
     count = 64
     while True:
         nodes = np.cos(np.pi * (np.arange(count) + 0.5) / count)
-        a = fft.dct(f(centre + radius * nodes), type=2) / count
+        a = np.asarray(fft.dct(f(centre + radius * nodes), type=2)) / count
         a[0] /= 2
         if np.abs(a[-count // 8 :]).max() <= 1e-15 * max(np.abs(a).max(), 1e-300) or count >= _MOST:
             return a

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -36,6 +36,8 @@ class Solve:
         status: "ok"; "rounding": the residual is as small as this precision lets it be (at most the root of eps);
             "iterations", "breakdown", "stagnated", "nonfinite": not solved.
         message: the status in words; empty if ok.
+        hops: how far along the edges an entry of x can see b, at most: each iteration adds the reach of its products (x0
+            not counted); infinite for direct methods and full matrices.
     """
 
     x: Tensor
@@ -44,6 +46,7 @@ class Solve:
     residual: float
     status: SolveStatus
     message: str = ""
+    hops: float = math.inf
 
     @property
     def converged(self) -> bool:
@@ -80,6 +83,7 @@ class LinearSolver(ABC):
     max_iterations: int = 1000
     preconditioner: str | Preconditioner | None = None
     needs_symmetric: ClassVar[bool] = False
+    products_each: ClassVar[float] = 1.0  # products with the operator in an iteration; infinite for direct methods
 
     def __post_init__(self) -> None:
         if self.max_iterations < 1:
@@ -104,6 +108,8 @@ class LinearSolver(ABC):
                 "Use linear_solver=GMRES() or BiCGStab(), or build the operator with symmetric=True if it is"
             )
         chosen = preconditioner_named(self.preconditioner)
+        if self.needs_symmetric and chosen is not None and not chosen.symmetric:
+            raise ValueError(f"{self.name} needs a symmetric preconditioner; {type(chosen).__name__} is none: take GMRES()")
         return Prepared(self, A, space, _nothing if chosen is None else chosen.prepare(A))
 
     @abstractmethod
@@ -151,12 +157,21 @@ class Prepared:
         if not (torch.is_grad_enabled() and (b.requires_grad or held)):
             return self.iterate(b, x0, rtol)
         x, record = differentiable_solve(self, b, x0, rtol, held)
-        return Solve(x, record.iterations, record.products, record.residual, record.status, record.message)
+        return replace(record, x=x)
 
     def adjoint(self) -> Prepared:
         """The same for the conjugate transpose."""
         twin = self.operator.adjoint
-        return self if twin is self.operator else self.solver.prepare(twin, self.space)
+        if twin is self.operator:
+            return self
+        turned = getattr(self.precondition, "adjoint", None)  # a factor serves for both
+        return self.solver.prepare(twin, self.space) if turned is None else replace(self, operator=twin, precondition=turned)
+
+    def hops(self, iterations: int) -> float:
+        """How far an answer sees after so many iterations."""
+        chosen = preconditioner_named(self.solver.preconditioner)
+        reach = self.operator.hops + (0.0 if chosen is None else chosen.hops(self.operator))
+        return iterations * self.solver.products_each * reach if iterations and reach else 0.0
 
     @torch.no_grad()
     def iterate(self, b: Tensor, x0: Tensor | None, rtol: float | Tensor) -> Solve:
@@ -173,7 +188,7 @@ class Prepared:
             status = self._verdict(share, before, residual, iterations, cycle, b.dtype)
             if status is not None:
                 message = self._message(status, iterations, residual, rtol)
-                return Solve(x, iterations, products, residual, status, message)
+                return Solve(x, iterations, products, residual, status, message, self.hops(iterations))
             if space.groups > 1:  # groups that are done stay as they are
                 r = r * space.spread(left > target, r)
             cycle = self.solver.cycle(self, x, r, target, self.solver.max_iterations - iterations)

@@ -19,6 +19,7 @@ class Identity(LinearOperator):
     dtype: torch.dtype = torch.float64
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     symmetric = semidefinite = metzler = is_diagonal = True
+    hops = 0.0
 
     @property
     def shape(self) -> tuple[int, int]:  # type: ignore[override]
@@ -44,6 +45,7 @@ class Diagonal(LinearOperator):
 
     values: Tensor
     metzler = is_diagonal = True
+    hops = 0.0
 
     @property
     def shape(self) -> tuple[int, int]:  # type: ignore[override]
@@ -87,6 +89,7 @@ class Dense(LinearOperator):
     matrix: Tensor
     symmetric: bool = False
     semidefinite: bool = False
+    hops = float("inf")
 
     @property
     def shape(self) -> tuple[int, int]:  # type: ignore[override]

@@ -10,9 +10,11 @@ from torch import Tensor
 from solvers import (
     CG,
     GMRES,
+    MINRES,
     BiCGStab,
     Dense,
     Diagonal,
+    Direct,
     Identity,
     Jacobi,
     LinearOperator,
@@ -62,6 +64,10 @@ SOLVERS: dict[str, LinearSolver] = {
     "gmres": GMRES(),
     "gmres(6)": GMRES(restart=6),
     "jacobi gmres": GMRES(preconditioner="jacobi"),
+    "ilu gmres": GMRES(preconditioner="ilu"),
+    "minres": MINRES(),
+    "jacobi minres": MINRES(preconditioner="jacobi"),
+    "direct": Direct(),
 }
 PAIRS = [
     (s, o)
