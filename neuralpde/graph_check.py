@@ -184,7 +184,7 @@ def refuse_directed(who: str, edge_index: Tensor, weight: Tensor | None, num_nod
     raise GraphError(
         f"{who} needs an undirected graph: {int(bad.sum()):,} of {edge_index.size(1):,} edges {what} "
         f"(first: {source} -> {target}). graph.to_undirected(), or Graph.from_edges(..., undirected=True), "
-        "mends that; Advection takes directed graphs."
+        "mends that."
     )
 
 

@@ -69,9 +69,7 @@ def simulate(
         ValueError: for features that do not fit the graph, or an unknown option.
         IntegrationError: if the solve fails; `.solution` holds what was computed until then.
     """
-    for name in options:
-        if name not in SolveOptions.__annotations__:
-            raise unknown("option", name, SolveOptions.__annotations__)
+    _check_arguments(pde, u0, monitors, list(options))
     graph = as_graph(graph)
     u0 = _features(graph, u0, pde)
     field, y0 = pde.on(graph, u0), pde.lift(graph, u0)
@@ -81,6 +79,27 @@ def simulate(
     options.setdefault("space", graph.space)
     solution = solve(field, y0, t, method, **options)
     return Simulation(solution.t, pde.read(solution.y), solution.stats, solution.status, solution)
+
+
+_OTHER_NAMES = {"step_size": "dt", "stepsize": "dt", "h": "dt", "tol": "rtol", "adjoint": "gradient"}
+
+
+def _check_arguments(pde: object, u0: object, monitors: object, options: Sequence[str]) -> None:
+    for name in options:
+        if name in _OTHER_NAMES:
+            raise ValueError(f"no option {name!r}; it is called {_OTHER_NAMES[name]!r} here")
+        if name not in SolveOptions.__annotations__:
+            raise unknown("option", name, SolveOptions.__annotations__)
+    if not isinstance(pde, GraphPDE):
+        kind = f"the class {pde.__name__}; pass an instance" if isinstance(pde, type) else f"a {type(pde).__name__}"
+        raise TypeError(f"pde is {kind}; expected a GraphPDE such as Diffusion() (arguments: pde, graph, u0, t)")
+    if not isinstance(u0, Tensor):
+        raise TypeError(f"u0 is a {type(u0).__name__}; expected a torch.Tensor, as torch.as_tensor(u0) makes one")
+    if isinstance(monitors, Monitor) or not isinstance(monitors, Sequence):
+        raise TypeError(f"monitors is a {type(monitors).__name__}; expected a list, monitors=[...]")
+    for m in monitors:
+        if not isinstance(m, Monitor):
+            raise TypeError(f"monitors holds a {type(m).__name__}; expected Monitor({type(m).__name__}(), every=...)")
 
 
 def _features(graph: Graph, u0: Tensor, pde: GraphPDE) -> Tensor:

@@ -95,3 +95,23 @@ def test_an_explicit_step_beyond_its_limit_is_refused_and_the_fix_works():
     with pytest.warns(UserWarning, match="may be unstable"):  # Lanczos bounds lambda_max from below, degrees from above
         assert float(simulate(Diffusion(), GRAPH, U0, 5.0, "euler", dt=limit).u[-1].abs().max()) <= 1
     assert float(simulate(Diffusion(), GRAPH, U0, 5.0, "crank_nicolson", dt=0.5).u[-1].abs().max()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "words"),
+    [
+        ((Diffusion, GRAPH, U0, 1.0), {}, TypeError, ["the class Diffusion", "Diffusion()"]),
+        ((GRAPH, Diffusion(), U0, 1.0), {}, TypeError, ["Graph", "GraphPDE"]),
+        ((Diffusion(), GRAPH, U0.numpy(), 1.0), {}, TypeError, ["ndarray", "torch.as_tensor"]),
+        ((Diffusion(), GRAPH, U0, 1.0), {"monitors": [DirichletEnergy()]}, TypeError, ["Monitor(DirichletEnergy()"]),
+        ((Diffusion(), GRAPH, U0, 1.0), {"monitors": Monitor(DirichletEnergy())}, TypeError, ["monitors=[...]"]),
+        ((Diffusion(), GRAPH, U0, 1.0), {"step_size": 0.1}, ValueError, ["step_size", "'dt'"]),
+        ((Diffusion(), GRAPH, U0, 1.0), {"gradeint": "adjoint"}, ValueError, ["gradient"]),
+    ],
+    ids=lambda x: "" if not isinstance(x, dict) else ",".join(x) or "arguments",
+)
+def test_arguments_that_cannot_be_meant(arguments, options, error, words):
+    with pytest.raises(error) as caught:
+        simulate(*arguments, **options)
+    for word in words:
+        assert word in str(caught.value)
