@@ -20,6 +20,7 @@ from .integrators.adams import AdamsBashforth as AdamsBashforth
 from .integrators.adams import AdamsBashforthMoulton as AdamsBashforthMoulton
 from .integrators.ars import ARS222 as ARS222
 from .integrators.ars import ARS443 as ARS443
+from .integrators.back_end import BackEnd as BackEnd
 from .integrators.base import Integrator as Integrator
 from .integrators.base import Step as Step
 from .integrators.bdf2 import BDF2 as BDF2
@@ -38,8 +39,6 @@ from .integrators.explicit import Heun as Heun
 from .integrators.explicit import Midpoint as Midpoint
 from .integrators.explicit import Tsit5 as Tsit5
 from .integrators.exprb32 import ExpRB32 as ExpRB32
-from .integrators.external import BackEnd as BackEnd
-from .integrators.external import ScipyMethod as ScipyMethod
 from .integrators.external import TorchdiffeqMethod as TorchdiffeqMethod
 from .integrators.gauss import Gauss4 as Gauss4
 from .integrators.imex_multistep import CNAB2 as CNAB2
@@ -64,6 +63,7 @@ from .integrators.rosenbrock import RosenbrockW as RosenbrockW
 from .integrators.runge_kutta_classics import SSPRK3 as SSPRK3
 from .integrators.runge_kutta_classics import Fehlberg45 as Fehlberg45
 from .integrators.runge_kutta_classics import Ralston as Ralston
+from .integrators.scipy_methods import ScipyMethod as ScipyMethod
 from .integrators.sdirk2 import SDIRK2 as SDIRK2
 from .integrators.splitting import Lie as Lie
 from .integrators.splitting import Strang as Strang
@@ -105,6 +105,7 @@ from .odeint import odeint as odeint
 from .odeint import odeint_adjoint as odeint_adjoint
 from .odeint import odeint_event as odeint_event
 from .operator import LinearOperator as LinearOperator
+from .options import SolveOptions as SolveOptions
 from .operator import Product as Product
 from .operator import Scaled as Scaled
 from .operator import Shifted as Shifted
@@ -114,7 +115,6 @@ from .protocols import LinearFlow as LinearFlow
 from .protocols import Partitioned as Partitioned
 from .protocols import Problem as Problem
 from .protocols import Semilinear as Semilinear
-from .protocols import SolveOptions as SolveOptions
 from .protocols import VectorField as VectorField
 from .protocols import Work as Work
 from .protocols import linear_flow as linear_flow

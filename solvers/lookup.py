@@ -1,4 +1,7 @@
-"""Methods by name: `dopri5`, `crank_nicolson`, `ab4`; a name is a class's name in snake case, or one of its presets."""
+"""Methods by name: `dopri5`, `crank_nicolson`, `ab4`; a name is a class's name in snake case, or one of its presets.
+
+`scipy:NAME` and `torchdiffeq:NAME` are methods of other libraries.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from .resolve import unknown
 @cache
 def _table() -> dict[str, tuple[type[Integrator], dict[str, object]]]:
     table: dict[str, tuple[type[Integrator], dict[str, object]]] = {}
-    for export in integrators.__all__:
+    for export in dir(integrators):
         cls = getattr(integrators, export)
         if inspect.isclass(cls) and issubclass(cls, Integrator) and not _is_abstract(cls):
             presets = cls.presets or {_snake(export): {}}
@@ -30,9 +33,9 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-def available() -> list[str]:
-    """The names of all methods, sorted."""
-    return sorted(_table())
+def available(back_end: str | None = None) -> list[str]:
+    """The names of all methods, sorted; with "scipy" or "torchdiffeq" those of that library (`scipy:Radau`)."""
+    return sorted(name for name in _table() if (name.partition(":")[0] if ":" in name else None) == back_end)
 
 
 def method_named(method: str | Integrator) -> Integrator:
@@ -48,9 +51,10 @@ def method_named(method: str | Integrator) -> Integrator:
         raise TypeError(f"method={method.__name__} is a class; pass an instance, {method.__name__}()")
     if not isinstance(method, str):
         raise TypeError(f"method is a {type(method).__name__}; expected a name such as 'dopri5' or an Integrator")
-    plain = {name.replace("_", ""): entry for name, entry in _table().items()}
+    plain = {name.lower().replace("_", ""): entry for name, entry in _table().items()}
     key = method.lower().replace("_", "").replace("-", "")
     if key not in plain:
-        raise unknown("method", method, _table())
+        library = method.lower().partition(":")[0] if ":" in method else None
+        raise unknown("method", method, available(library) or _table())
     cls, settings = plain[key]
     return cls(**settings)

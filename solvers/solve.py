@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from .adjoint import solve_by_adjoint
+from .checkpoint import solve_by_checkpoint
 from .choose import choose
 from .controllers import PID, Controller, Fixed
 from .errors import IntegrationError
 from .events import Event
 from .flatten import flatten_all, restore
-from .flow import integrate_at_once
+from .flow import check_back_end, integrate_at_once, integrate_by_back_end
+from .integrators.back_end import BackEnd
 from .integrators.base import Integrator
 from .integrators.exact_flow import ExactFlow
 from .lookup import method_named
@@ -24,6 +26,7 @@ from .loop import integrate
 from .progress import TextProgress
 from .protocols import Callback, Partitioned, Problem, VectorField, linear_flow, semilinear
 from .resolve import unknown
+from .reversible import check_reversible, solve_by_reversal
 from .solution import Solution
 from .space import Plain, Space
 from .stability import check_step
@@ -31,7 +34,7 @@ from .times import carry_crossings, carry_initial_time, carry_times, read_times
 
 _SAVES = ("times", "final", "steps", "dense")
 _AT_ONCE = ("times", "final")  # what needs no steps
-_GRADIENTS = ("backprop", "adjoint")
+_GRADIENTS = ("backprop", "adjoint", "checkpoint", "reversible")
 
 
 def solve(
@@ -61,13 +64,15 @@ def solve(
         y0: initial state, floating or complex; nodes on axis -2 where there are nodes. A tuple, list or dict of tensors
             is taken too: the field, events and callbacks then see that structure, and `solution.y` has it.
         t: times at which the solution is wanted, strictly monotone, the first is the initial one; a number means `(0, t)`.
-        method: a name (`available()` lists them) or an `Integrator`; "auto" chooses by the structure of the field.
+        method: a name (`available()` lists them) or an `Integrator`; "auto" chooses by the structure of the field;
+            "scipy:NAME" and "torchdiffeq:NAME" are methods of these libraries (`available("scipy")`).
         dt: fixed step size; without it the step size is controlled by the tolerances.
         rtol, atol: tolerances of the error per step. Default rtol: 1e-6 in float64, 1e-4 in float32; atol: rtol / 1000.
         controller: a step-size controller (default: PID() with integral gains, or Fixed(dt)).
-        gradient: "backprop" through the steps, or "adjoint" (the continuous adjoint equation, solved backwards). The exact
-            flows of linear fields have one gradient for both, in closed form.
-        params: tensors that need a gradient by "adjoint" and that the field does not show (a closure's).
+        gradient: "backprop" through the steps; "checkpoint": the same gradient with the memory of about sqrt(steps) of them;
+            "reversible": the same in constant memory, for symplectic methods; or "adjoint" (the continuous adjoint equation,
+            solved backwards). The exact flows of linear fields have one gradient, in closed form.
+        params: tensors that need a gradient, not by backprop, and that the field does not show (a closure's).
         save: "times", "final", "steps" (every accepted step) or "dense" (times, and `solution(t)` anywhere).
         events: crossings that end the solve.
         callbacks: watchers; see `Callback`.
@@ -95,10 +100,16 @@ def solve(
     _check_choice("save", save, _SAVES)
     _check_choice("gradient", gradient, _GRADIENTS)
     check_structure(integrator, field)
+    if gradient == "reversible":
+        check_reversible(integrator)
     rtol, atol = _tolerances(y0, rtol, atol)
     problem = Problem(field, Plain() if space is None else space, rtol, atol)
     at_once = isinstance(integrator, ExactFlow) and dt is None and controller is None
-    control = _of_outputs(integrator, events, times) if at_once else _controller(integrator, controller, dt)
+    if isinstance(integrator, BackEnd):
+        check_back_end(integrator, controller, gradient, events, space if packing is None else None)
+        control = PID()  # its own
+    else:
+        control = _of_outputs(integrator, events, times) if at_once else _controller(integrator, controller, dt)
     problem = replace(problem, error_control=control.adaptive)
     if stability_check and isinstance(control, Fixed):
         check_step(problem, integrator, min(control.dt, abs(times[-1] - times[0])), y0)
@@ -107,10 +118,16 @@ def solve(
     y0 = carry_initial_time(problem, t, y0)
     options = {"save": save, "callbacks": callbacks, "events": events, "max_steps": max_steps}
     try:
-        if isinstance(integrator, ExactFlow) and at_once and save in _AT_ONCE and all(c.times is not None for c in callbacks):
+        if isinstance(integrator, BackEnd):
+            solution = integrate_by_back_end(problem, integrator, y0, times, save, callbacks, dt=dt, max_steps=max_steps)
+        elif isinstance(integrator, ExactFlow) and at_once and save in _AT_ONCE and all(c.times is not None for c in callbacks):
             solution = integrate_at_once(problem, integrator, y0, times, save, callbacks)
         elif gradient == "adjoint" and torch.is_grad_enabled() and not isinstance(integrator, ExactFlow):
             solution = solve_by_adjoint(problem, integrator, control, y0, times, params=params, **options)
+        elif gradient == "checkpoint" and torch.is_grad_enabled():
+            solution = solve_by_checkpoint(problem, integrator, control, y0, times, params=params, **options)
+        elif gradient == "reversible" and torch.is_grad_enabled():
+            solution = solve_by_reversal(problem, integrator, control, y0, times, params=params, **options)
         else:
             solution = integrate(problem, integrator, control, y0, times, **options)
     except IntegrationError as error:
@@ -134,8 +151,6 @@ def check_state(y0: Tensor) -> None:
 
 
 def _check_choice(what: str, got: str, known: Sequence[str]) -> None:
-    if got in ("checkpoint", "reversible") and what == "gradient":
-        raise ValueError(f"gradient={got!r} is not available yet; use one of {', '.join(known)}")
     if got not in known:
         raise unknown(what, got, known)
 

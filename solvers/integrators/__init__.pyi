@@ -2,6 +2,7 @@ from .adams import AdamsBashforth as AdamsBashforth
 from .adams import AdamsBashforthMoulton as AdamsBashforthMoulton
 from .ars import ARS222 as ARS222
 from .ars import ARS443 as ARS443
+from .back_end import BackEnd as BackEnd
 from .base import Integrator as Integrator
 from .base import Step as Step
 from .bdf2 import BDF2 as BDF2
@@ -20,6 +21,7 @@ from .explicit import Heun as Heun
 from .explicit import Midpoint as Midpoint
 from .explicit import Tsit5 as Tsit5
 from .exprb32 import ExpRB32 as ExpRB32
+from .external import TorchdiffeqMethod as TorchdiffeqMethod
 from .gauss import Gauss4 as Gauss4
 from .imex_multistep import CNAB2 as CNAB2
 from .imex_multistep import SBDF2 as SBDF2
@@ -44,6 +46,7 @@ from .rosenbrock import RosenbrockW as RosenbrockW
 from .runge_kutta_classics import SSPRK3 as SSPRK3
 from .runge_kutta_classics import Fehlberg45 as Fehlberg45
 from .runge_kutta_classics import Ralston as Ralston
+from .scipy_methods import ScipyMethod as ScipyMethod
 from .sdirk2 import SDIRK2 as SDIRK2
 from .splitting import Lie as Lie
 from .splitting import Strang as Strang

@@ -1,0 +1,80 @@
+"""torchdiffeq's methods; the only file of this package that imports it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from .back_end import BackEnd, Span
+
+_ADAPTIVE = ("dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun")
+_FIXED = ("euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams")
+
+
+@dataclass(frozen=True)
+class TorchdiffeqMethod(BackEnd):
+    """A method of torchdiffeq, differentiated by backpropagation through its steps. Order: the back end's.
+
+    Fixed-step methods take `dt` and read outputs between steps from a cubic.
+
+    Args:
+        solver: its name there: dopri5, dopri8, bosh3, fehlberg2, adaptive_heun (adaptive), euler, midpoint, heun2, heun3,
+            rk4, explicit_adams, implicit_adams (fixed steps).
+
+    Reference: Chen, Rubanova, Bettencourt & Duvenaud (2018) NeurIPS.
+    """
+
+    solver: str = "dopri5"
+    presets: ClassVar = {f"torchdiffeq:{s}": {"solver": s} for s in (*_ADAPTIVE, *_FIXED)}
+
+    @property
+    def name(self) -> str:
+        return f"torchdiffeq:{self.solver}"
+
+    def span(self, run: Span, y: Tensor) -> None:
+        import torchdiffeq  # 0.2 s, and needed by nobody else
+
+        steps = self.solver in _FIXED
+        self.refuse_fixed(run.dt, needed=steps)
+        options = {"step_size": run.dt, "interp": "cubic"} if steps else None
+        times = torch.tensor(run.times, dtype=torch.float64, device=y.device)
+        tolerances = {"rtol": run.problem.rtol, "atol": run.problem.atol}
+        watched = _Watched(run) if steps else _Controlled(run)
+        try:
+            out = torchdiffeq.odeint(watched, y, times, method=self.solver, options=options, **tolerances)
+        except AssertionError as error:
+            raise run.failure(self, str(error) or "no reason given") from error
+        run.states = out[1:]  # type: ignore[index]
+        if not run.finite(run.states[-1]):
+            raise run.failure(self, "the state overflowed")
+
+
+@dataclass(frozen=True, eq=False)
+class _Watched:
+    """The field with torchdiffeq's callback for methods of fixed steps, all of which are accepted."""
+
+    run: Span
+
+    def __call__(self, t: Tensor, y: Tensor) -> Tensor:
+        return self.run.f(float(t), y)
+
+    def callback_step(self, t: Tensor, y: Tensor, dt: Tensor) -> None:
+        self.run.attempt()
+        self.run.accepted += 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Controlled(_Watched):
+    """The same for adaptive methods, which say what becomes of a step."""
+
+    def callback_step(self, t: Tensor, y: Tensor, dt: Tensor) -> None:
+        self.run.attempt()
+
+    def callback_accept_step(self, t: Tensor, y: Tensor, dt: Tensor) -> None:
+        self.run.accepted += 1
+
+    def callback_reject_step(self, t: Tensor, y: Tensor, dt: Tensor) -> None:
+        self.run.rejected += 1
