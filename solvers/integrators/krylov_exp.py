@@ -15,6 +15,7 @@ from ..protocols import LinearFlow, Problem, Work
 from .exact_flow import ExactFlow
 
 _MOST = 100_000  # sub-steps
+_SHARE = 0.1  # of the tolerance: the error is an estimate, not a bound
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,10 @@ class KrylovExp(ExactFlow):
         for _ in range(_MOST):
             start = y if source is None else A.matvec(y) + source
             left = abs(spans[-1]) - now
-            tolerance = problem.rtol * size * left / abs(spans[-1])
+            tolerance = _SHARE * problem.rtol * size * left / abs(spans[-1])
             basis = krylov_basis(A, start, space, function(sign * left), tolerance, self.dimension)
             products += len(basis.vectors) - 1 + (source is not None)
-            step = self._reach(basis, function, sign, left, problem.rtol * size / abs(spans[-1]))
+            step = self._reach(basis, function, sign, left, _SHARE * problem.rtol * size / abs(spans[-1]))
             end = abs(spans[-1]) if step == left else now + step
             inside = [abs(s) - now for s in spans[len(out) :] if abs(s) <= end]
             taken = [*inside, step] if not inside or inside[-1] < step else inside

@@ -95,8 +95,12 @@ def _joined(vectors: Sequence[Tensor]) -> Tensor:
 def _parted(v: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     if len(like) == 1:
         return [v]
-    parts = v.split([1 if x.dim() == 1 else x.shape[-1] for x in like], -1)
+    parts = v.split(_widths(like), -1)
     return [p.reshape(x.shape) for p, x in zip(parts, like, strict=True)]
+
+
+def _widths(like: Sequence[Tensor]) -> list[int]:
+    return [1 if x.dim() == 1 else x.shape[-1] for x in like]
 
 
 def _add(out: Tensor, series: Series, k: int, v: Tensor, like: Sequence[Tensor]) -> None:
@@ -140,32 +144,46 @@ class _Polynomials(torch.autograd.Function):
         return None, None, None, *to_vectors, *spread
 
 
-def _source(series: Series, k: int, g: Tensor, like: Sequence[Tensor]) -> Tensor:
-    """H_k."""
-    parts = []
-    for b in range(len(like)):
-        weights = torch.from_numpy(series.coefficients[b, :, k].copy()).to(g)
-        parts.append(torch.tensordot(weights, g, 1) if len(g) > 1 else g[0] * weights[0])
-    return _joined(parts)
-
-
 def _adjoint(A: LinearOperator, series: Series, like: Sequence[Tensor], g: Tensor) -> list[Tensor]:
     """l_0 by products with the adjoint operator alone."""
     scale, base = unscaled(A.adjoint)
-    one, two = _source(series, series.degree, g, like), None
+    one, two = _last(series, g, like), None
     for k in reversed(range(series.degree)):
-        image = base.matvec(one)
-        one, two = _downwards(series, k, image, one, two, _source(series, k, g, like), scale), one
+        one, two = _downwards(series, k, base.matvec(one), one, two, g, like, scale), one
     return _parted(one, like)
 
 
+def _last(series: Series, g: Tensor, like: Sequence[Tensor]) -> Tensor:
+    """l_K = H_K, in fresh memory."""
+    out = torch.zeros_like(_joined([v.detach() for v in like]))
+    return _with_source(out, series, series.degree, g, like)
+
+
+def _with_source(out: Tensor, series: Series, k: int, g: Tensor, like: Sequence[Tensor]) -> Tensor:
+    """`out += H_k`."""
+    for b, part in enumerate(out.split(_widths(like), -1) if len(like) > 1 else [out]):
+        for i in range(len(g)):
+            weight = float(series.coefficients[b, i, k])
+            if weight != 0.0:
+                part.add_(g[i].reshape(part.shape), alpha=weight)
+    return out
+
+
 def _downwards(
-    series: Series, k: int, image: Tensor, one: Tensor, two: Tensor | None, source: Tensor, scale: float = 1.0
+    series: Series,
+    k: int,
+    image: Tensor,
+    one: Tensor,
+    two: Tensor | None,
+    g: Tensor,
+    like: Sequence[Tensor],
+    scale: float = 1.0,
 ) -> Tensor:
-    """l_k from `image = A^H l_{k+1} / scale`, l_{k+1}, l_{k+2} and H_k (which is overwritten)."""
+    """l_k from `image = A^H l_{k+1} / scale`, l_{k+1} and l_{k+2}, in the memory of the last, which is overwritten."""
     twice = 1.0 if series.powers or k == 0 else 2.0
-    new = source.add_(image, alpha=twice * scale / series.radius).add_(one, alpha=-twice * series.centre / series.radius)
-    return new if series.powers or two is None else new.sub_(two)
+    gain, shift = twice * scale / series.radius, -twice * series.centre / series.radius
+    new = image * gain if two is None else two.neg_().add_(image, alpha=gain)
+    return _with_source(new.add_(one, alpha=shift), series, k, g, like)
 
 
 def _pulled(A: LinearOperator, held: list[Tensor], v: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -181,7 +199,7 @@ def _through_chebyshev(
     A, series = ctx.A, ctx.series
     total = [torch.zeros_like(h) for h in held]
     walk, (v, after) = _Walk(A, series), kept
-    one, two = _source(series, series.degree, g, vectors), None
+    one, two = _last(series, g, vectors), None
     for k in reversed(range(series.degree)):
         if k == 0:
             v = _joined([x.detach() for x in vectors])
@@ -191,7 +209,7 @@ def _through_chebyshev(
         _accumulate(total, parts, twice / series.radius)
         if k > 0:  # v_{k-1} = 2 X v_k - v_{k+1}
             v, after = walk.after(k, image.detach(), v, after), v
-        one, two = _downwards(series, k, back, one, two, _source(series, k, g, vectors)), one
+        one, two = _downwards(series, k, back, one, two, g, vectors), one
     return _parted(one, vectors), total
 
 
@@ -201,7 +219,7 @@ def _through_powers(
     A, series, every = ctx.A, ctx.series, ctx.every
     total = [torch.zeros_like(h) for h in held]
     walk = _Walk(A, series)
-    one = _source(series, series.degree, g, vectors)
+    one = _last(series, g, vectors)
     for start in reversed(range(0, series.degree, every)):
         v, records = kept[start // every], []
         for k in range(start, min(start + every, series.degree)):
@@ -211,7 +229,7 @@ def _through_powers(
             leaf, image, leaves = records.pop()
             back, *parts = torch.autograd.grad(image, [leaf, *leaves], one, allow_unused=True)
             _accumulate(total, parts, 1 / series.radius)
-            one = _downwards(series, k, back, one, None, _source(series, k, g, vectors))
+            one = _downwards(series, k, back, one, None, g, vectors)
     return _parted(one, vectors), total
 
 
@@ -245,7 +263,8 @@ def _to_scales(A: LinearOperator, series: Series, out: Tensor, held: list[Tensor
         product: Any = 1.0
         while isinstance(replaced, Scaled):
             product, replaced = product * replaced.scale, replaced.operator
-        return list(torch.autograd.grad(product, leaves, slope.real.to(product.dtype).reshape(product.shape)))
+        # the gradient of a number: handing grad_outputs would load half a second of torch's modules
+        return list(torch.autograd.grad((product * slope.real.to(product.dtype)).reshape(()), leaves))
 
 
 def _unrolled(ctx: Any, vectors: list[Tensor], held: list[Tensor], g: Tensor) -> tuple[list[Any], list[Any]]:
