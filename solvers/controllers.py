@@ -111,7 +111,7 @@ class PI(PID):
     proportional: float = 0.4
 
 
-def _first_step(problem: Problem, order: int, t: float, y: Tensor, span: float) -> float:
+def _first_step(problem: Problem, order: float, t: float, y: Tensor, span: float) -> float:
     """Hairer, Norsett & Wanner (1993), II.4: from the sizes of y, f and of a difference of f."""
     space, direction = problem.space, 1.0 if span >= 0 else -1.0
     scale = y.abs().mul(problem.rtol).add_(problem.atol)

@@ -60,7 +60,7 @@ class OnGrid(Integrator):
     dense_output = True
 
     @property
-    def order(self) -> int:  # type: ignore[override]
+    def order(self) -> float:  # type: ignore[override]
         return self.method.order
 
     @property

@@ -137,7 +137,7 @@ class Scaled(_Wrapping):
     """`c A`; `c` a number or a scalar tensor (which may need a gradient)."""
 
     operator: LinearOperator
-    scale: float | Tensor
+    scale: complex | Tensor
 
     @property
     def symmetric(self) -> bool:  # type: ignore[override]
@@ -165,8 +165,7 @@ class Scaled(_Wrapping):
     @property
     def adjoint(self) -> LinearOperator:
         c = self.scale
-        c = c.conj() if isinstance(c, Tensor) and c.is_complex() else c
-        return Scaled(self.operator.adjoint, c.conjugate() if isinstance(c, complex) else c)
+        return Scaled(self.operator.adjoint, c.conj() if isinstance(c, Tensor) else c.conjugate())
 
     def diagonal(self) -> Tensor | None:
         d = self.operator.diagonal()
@@ -269,8 +268,8 @@ class Shifted(_Wrapping):
         return torch.add(x if self.a == 1 else self.a * x, y, alpha=self.b)
 
     def to_scipy(self) -> sparse.csr_array:
-        matrix = self.b * self.operator.to_scipy()
-        return sparse.csr_array(self.a * sparse.eye_array(self.shape[0], dtype=matrix.dtype) + matrix)
+        matrix = self.operator.to_scipy()
+        return sparse.csr_array(self.a * sparse.eye_array(self.shape[0], dtype=matrix.dtype) + self.b * matrix)
 
     @property
     def adjoint(self) -> LinearOperator:
@@ -287,7 +286,7 @@ class Shifted(_Wrapping):
         return min(lo, hi), max(lo, hi)
 
 
-def _number(c: float | Tensor) -> float | complex:
+def _number(c: complex | Tensor) -> float | complex:
     return c.detach().item() if isinstance(c, Tensor) else c
 
 

@@ -6,9 +6,10 @@ every method that can use one does, and a method that needs one says so.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol, TypedDict, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -126,7 +127,7 @@ class Problem:
     """
 
     field: VectorField
-    space: Space = field(default_factory=Plain)
+    space: Space = dataclasses.field(default_factory=Plain)
     rtol: float = 1e-6
     atol: float = 1e-9
     error_control: bool = True
@@ -158,21 +159,3 @@ def _kind(x: Tensor) -> str:
 def as_time(t: float, y: Tensor) -> Tensor:
     """A number as the scalar tensor that fields expect: real, of the state's precision, on its device."""
     return torch.full((), t, dtype=y.real.dtype if y.is_complex() else y.dtype, device=y.device)
-
-
-class SolveOptions(TypedDict, total=False):
-    """The options shared by `solve`, `simulate` and `PDEBlock`; unknown keys are refused."""
-
-    dt: float | None
-    rtol: float | None
-    atol: float | None
-    controller: object
-    gradient: str
-    params: Sequence[Tensor] | None
-    save: str
-    events: Sequence[object]
-    callbacks: Sequence[Callback]
-    max_steps: int
-    stability_check: bool
-    progress: bool
-    space: Space

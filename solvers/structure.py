@@ -59,7 +59,7 @@ def _walk(obj: object, visit: Callable[[Tensor], Tensor]) -> object:
         parts = [_walk(v, visit) for v in obj]
         if all(a is b for a, b in zip(parts, obj, strict=True)):
             return obj
-        return type(obj)(*parts) if hasattr(obj, "_fields") else tuple(parts)
+        return obj._make(parts) if hasattr(obj, "_make") else tuple(parts)  # type: ignore[attr-defined]
     if isinstance(obj, list):
         parts = [_walk(v, visit) for v in obj]
         return obj if all(a is b for a, b in zip(parts, obj, strict=True)) else parts

@@ -28,10 +28,13 @@ def build_parser() -> ArgumentParser:
         sub = ArgumentParser(description=verb.help)
         sub.add_argument("--config", action="config", help="YAML file with any of these options.")
         for positional, kind, help_text, default in verb.positionals:
-            extra = {} if default is None else {"nargs": "?", "default": default}
-            sub.add_argument(positional, type=kind, help=help_text, **extra)
+            if default is None:
+                sub.add_argument(positional, type=kind, help=help_text)
+            else:
+                sub.add_argument(positional, type=kind, help=help_text, nargs="?", default=default)
         flags = {f.name for f in fields(verb.options) if f.type in (bool, "bool")}
-        sub.add_class_arguments(verb.options, None, skip={p[0] for p in verb.positionals} | flags)
+        by_hand: set[str | int] = {*(p[0] for p in verb.positionals), *flags}
+        sub.add_class_arguments(verb.options, None, skip=by_hand)
         for flag in sorted(flags):
             sub.add_argument(f"--{flag}", action="store_true", help=FLAGS[flag])
         verbs.add_subcommand(name, sub, help=verb.help)

@@ -51,7 +51,7 @@ def _methods() -> list[dict[str, object]]:
 
 
 def _pdes() -> list[dict[str, object]]:
-    found = [(n, getattr(pdes, n)) for n in pdes.__all__]
+    found = [(n, getattr(pdes, n)) for n in dir(pdes)]
     return [
         {"name": n, "parameters": str(inspect.signature(c)).strip("()"), "what": _first_line(c)}
         for n, c in found
@@ -60,7 +60,7 @@ def _pdes() -> list[dict[str, object]]:
 
 
 def _monitors() -> list[dict[str, object]]:
-    found = [(n, getattr(monitors, n)) for n in monitors.__all__]
+    found = [(n, getattr(monitors, n)) for n in dir(monitors)]
     base = monitors.Observable
     return [
         {"name": n, "what": _first_line(c)} for n, c in found if inspect.isclass(c) and issubclass(c, base) and c is not base

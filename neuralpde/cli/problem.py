@@ -59,7 +59,7 @@ def _with_graph_data(pde: str, options: dict[str, Any], graph: Graph) -> dict[st
 
 
 def _equation(name: str, options: dict[str, Any], channels: int) -> pdes.GraphPDE:
-    known = {_plain(n): getattr(pdes, n) for n in pdes.__all__}
+    known = {_plain(n): getattr(pdes, n) for n in dir(pdes)}
     known = {n: c for n, c in known.items() if inspect.isclass(c) and issubclass(c, pdes.GraphPDE) and c is not pdes.GraphPDE}
     key = _plain(_ALIASES.get(name.lower(), name))
     if key not in known:
@@ -119,7 +119,7 @@ def _bump(graph: Graph) -> Tensor:
 def observable_named(name: str) -> monitors.Observable:
     """An observable by its name in snake case, with its default settings."""
     base = monitors.Observable
-    found = {_plain(n): getattr(monitors, n) for n in monitors.__all__}
+    found = {_plain(n): getattr(monitors, n) for n in dir(monitors)}
     found = {n: c for n, c in found.items() if inspect.isclass(c) and issubclass(c, base) and c is not base}
     if _plain(name) not in found:
         raise unknown("monitor", name, [re.sub(r"(?<=[a-z])(?=[A-Z])", "_", c.__name__).lower() for c in found.values()])

@@ -66,7 +66,7 @@ def _settings(options: Train) -> Preset:
 
 def _one(options: Train, settings: Preset, seed: int, folder: RunFolder) -> tuple[dict[str, Any], History]:
     data = _data(options, seed)
-    model = settings.build(data.x.shape[1], int(data.y.max()) + 1, seed)
+    model = settings.build(data.num_node_features, _classes(data), seed)
     checkpoint = folder.path / f"checkpoint-seed{seed}.pt"
     config = replace(settings.config, seed=seed, checkpoint=str(checkpoint), checkpoint_every=10)
     resume = str(checkpoint) if options.resume and checkpoint.exists() else None
@@ -102,6 +102,13 @@ def _data(options: Train, seed: int) -> Data:
         return datasets.load(options.data, options.data_root or None, ("random", seed))
     split = int(options.split) if options.split.isdigit() else (options.split or None)
     return datasets.load(options.data, options.data_root or None, split)
+
+
+def _classes(data: Data) -> int:
+    y = data.y
+    if not isinstance(y, torch.Tensor):
+        raise ValueError("this graph has no labels y; neuralpde info datasets lists those that have")
+    return int(y.max()) + 1
 
 
 def _finished(path: Path, options: Train) -> list[dict[str, Any]]:

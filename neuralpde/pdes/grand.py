@@ -77,7 +77,7 @@ class GRAND(GraphPDE):
         attention_dim: H d, the width of keys and queries; H divides it.
         attention: "frozen" or "recomputed".
         source: add beta u0; "detached" adds it as a constant, as the released code does: what makes u0 then learns through
-            the diffusion only, which on few labels generalises better (Cora, public split: about one point of validation accuracy).
+            the diffusion only, which on few labels generalises better (Cora, public split: about a point).
         norm: "row" (the paper's: rows sum to one) or "col" (columns do: what the released tuned runs use).
         activation: "softmax" or "squareplus".
 

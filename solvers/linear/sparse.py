@@ -80,7 +80,7 @@ class SparseOperator(LinearOperator):
             return self
         values = self.values.conj().resolve_conj() if self.values.is_complex() else self.values
         twin = SparseOperator(self.pattern.transposed, values, metzler=self.metzler, interval=self.interval)
-        twin.__dict__["adjoint"] = self
+        vars(twin)["adjoint"] = self
         return twin
 
     def diagonal(self) -> Tensor:
