@@ -16,6 +16,7 @@ Reference: Hairer & Wanner (1996) Solving Ordinary Differential Equations II, IV
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import ClassVar
@@ -158,4 +159,4 @@ class Collocation(ImplicitMethod):
 def _weighted(weights: np.ndarray, y: Tensor, stages: Tensor) -> Tensor:
     """`y + sum_i w_i (Y_i - y)`."""
     w = torch.as_tensor(weights, dtype=stages.dtype, device=stages.device)
-    return (1 - float(weights.sum())) * y + torch.tensordot(w, stages, 1)
+    return (1 - math.fsum(weights)) * y + torch.tensordot(w, stages, 1)

@@ -47,7 +47,7 @@ def test_errors_are_near_the_tolerance(name, method):
 def test_errors_follow_the_tolerance(name, method):
     for rtol in (1e-4, 1e-6):
         error, _ = solved(name, method, rtol)
-        assert error < 50 * rtol
+        assert error < 60 * rtol  # 49 at most when written: the Oregonator by kvaerno5
 
 
 @pytest.mark.slow
