@@ -13,7 +13,7 @@ in the norm: Kidger, Chen & Lyons (2021) ICML.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -22,11 +22,11 @@ from torch import Tensor
 from .backsolve import Adjoint, Backward, Engine
 from .controllers import Controller
 from .events import Event
+from .held import LooksOnly, held_tensors
 from .integrators.base import Integrator
 from .loop import integrate
 from .protocols import Callback, Problem
 from .solution import Solution
-from .structure import is_opaque, requiring_grad
 
 
 def solve_by_adjoint(
@@ -52,13 +52,7 @@ def solve_by_adjoint(
         ValueError: for a closure without `params`, and for `save="dense"`.
         IntegrationError: forwards as `integrate`; backwards if the state cannot be followed back.
     """
-    if params is None and hides_tensors(problem.field):
-        raise ValueError(
-            f'gradient="adjoint" cannot see which tensors {_name(problem.field)} holds. Pass params=[...] with those that '
-            "need a gradient (params=() for none), make the field an nn.Module or a frozen dataclass, or take "
-            'gradient="backprop".'
-        )
-    held = _distinct([*requiring_grad(problem.field), *(p for p in params or () if p.requires_grad)])
+    held = held_tensors(problem.field, params, "adjoint")
     backward = Backward(integrator, lambda _: control, problem.rtol, problem.atol)
     options = {"save": save, "callbacks": callbacks, "events": events, "max_steps": max_steps}
     return solve_with(problem, integrator, control, y0, times, held, backward, **options)
@@ -88,7 +82,7 @@ def solve_with(
             f"{'implicit' if not method.explicit else f'for {method.needs} fields only'}. Take an explicit method such as "
             'dopri5, or gradient="backprop" (implicit steps are differentiated by one transposed solve each).'
         )
-    watching: list[Callback] = [_NoChange(c) for c in callbacks]
+    watching: list[Callback] = [LooksOnly(c, "adjoint") for c in callbacks]
 
     def forward(y: Tensor) -> Solution:
         return integrate(
@@ -105,42 +99,3 @@ def solve_with(
         return replace(solution, y=y)
     last = replace(solution.crossings[-1], y=y[-1])
     return replace(solution, y=y, y_event=y[-1], crossings=[*solution.crossings[:-1], last])
-
-
-def hides_tensors(field: object) -> bool:
-    """Whether a field, or the one that it wraps, is a plain function in which tensors cannot be found."""
-    inner = getattr(field, "field", None)
-    return is_opaque(field) or (inner is not None and callable(inner) and hides_tensors(inner))
-
-
-@dataclass(frozen=True, eq=False)
-class _NoChange:
-    """A callback that may look only: a replaced state has no place in the adjoint equation."""
-
-    callback: Callback
-
-    @property
-    def times(self) -> Sequence[float] | None:
-        return self.callback.times
-
-    def before(self, t: float, y: Tensor, dt: float) -> None:
-        self.callback.before(t, y, dt)
-
-    def after(self, t: float, y: Tensor, dt: float) -> None:
-        if self.callback.after(t, y, dt) is not None and self.times is None:
-            raise ValueError(
-                f"{_name(self.callback)} replaced the state at t = {t:.6g}; the adjoint equation cannot follow jumps. "
-                'Take gradient="backprop", or solve in pieces between the jumps.'
-            )
-
-    def rejected(self, t: float, y: Tensor, dt: float) -> None:
-        self.callback.rejected(t, y, dt)
-
-
-def _distinct(tensors: Sequence[Tensor]) -> list[Tensor]:
-    return list({id(t): t for t in tensors}.values())
-
-
-def _name(obj: object) -> str:
-    inner = getattr(obj, "field", None) or getattr(obj, "callback", None) or obj
-    return getattr(inner, "__qualname__", type(inner).__name__)

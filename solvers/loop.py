@@ -169,13 +169,14 @@ class _Loop:
 
     def _inside(self, t: float, t_new: float, step: Step) -> Callable[[float], Tensor]:
         """The solution between `t` and `t_new`: the method's interpolant, or the cubic through values and slopes."""
-        y, dense, slopes = self.y, step.dense, []
+        y, dense, slopes, tracked = self.y, step.dense, [], torch.is_grad_enabled()
         if self.plan.save == "dense" and isinstance(dense, Reusing):
             dense = dense.keep()
 
         def cubic(theta: float) -> Tensor:
             if not slopes:
-                slopes.extend((self.problem.f(t, y), self.problem.f(t_new, step.y)))
+                with torch.set_grad_enabled(tracked):  # the search for events, which comes first, tracks nothing
+                    slopes.extend((self.problem.f(t, y), self.problem.f(t_new, step.y)))
                 self.work = self.work + Work(evaluations=2)
             return hermite(y, step.y, slopes[0], slopes[1], t_new - t)(theta)
 

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .adjoint import hides_tensors
 from .backsolve import Backward
 from .events import Crossing, Event, carry_crossing
 from .flatten import Flattened, Packing, flatten_event
+from .held import hides_tensors
 from .integrators.base import Integrator
 from .norms import Normed
 from .odeint_options import Way, way

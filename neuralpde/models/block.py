@@ -24,7 +24,8 @@ class PDEBlock(nn.Module):
     """The solution operator of an equation, u(0) -> u(t), on whatever graph it is called with.
 
     `du/dt = F_theta(u)`, `u(0) = x`, output `u(t)`. Gradients reach `x`, the edge weights and the equation's parameters,
-    by backpropagation through the steps or, with `gradient="adjoint"`, by the continuous adjoint equation.
+    by backpropagation through the steps or, with `gradient=`, by one of the ways that need less memory: "checkpoint",
+    "reversible" (symplectic methods), "adjoint"; see `solvers.solve`.
 
     Args:
         pde: the equation.

@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from ..protocols import Problem, Work
+
+SCRATCH: Mapping[str, bool] = {"scratch": True}  # metadata of a field of a method's state that holds no information
 
 StepStatus = Literal["ok", "nonlinear", "linear", "nonfinite"]
 
@@ -40,6 +42,19 @@ class Step:
     dense: Callable[[float], Tensor] | None = None
     work: Work = field(default_factory=Work)
     message: str = ""
+
+
+@runtime_checkable
+class Reversible(Protocol):
+    """A method whose steps can be undone to rounding: what `gradient="reversible"` needs."""
+
+    def undo(self, problem: Problem, t: float, dt: float, y: Tensor) -> Tensor:
+        """The state at t from which a step of size dt leads to y."""
+        ...
+
+    def loss(self, damping: float, dt: float) -> float:
+        """The logarithm of the factor by which a step shrinks momenta, and undoing it amplifies rounding."""
+        ...
 
 
 class Integrator(ABC):

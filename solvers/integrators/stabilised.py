@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import ClassVar
 
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..interpolate import hermite
 from ..protocols import Problem, Work
-from .base import Integrator, Step
+from .base import SCRATCH, Integrator, Step
 from .dominant import Dominant, estimate_dominant
 
 _CERTAIN = 4.0  # an estimate that may be wrong by this factor without changing the stages is not made anew
@@ -62,7 +62,7 @@ class StabilisedState:
     dominant: Dominant | None = None
     age: int = 0
     slope: Tensor | None = None
-    scratch: tuple[Tensor, ...] = ()
+    scratch: tuple[Tensor, ...] = field(default=(), metadata=SCRATCH)
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,13 @@ class Leapfrog(Integrator):
             work=Work(evaluations=1 if known else 2),
         )
 
+    def undo(self, problem: Problem, t: float, dt: float, y: Tensor) -> Tensor:
+        """The state a step before: a step back."""
+        return self.step(problem, t + dt, -dt, y, ForceState()).y
+
+    def loss(self, damping: float, dt: float) -> float:
+        return damping * dt
+
 
 @dataclass(frozen=True)
 class SymplecticEuler(Integrator):
@@ -95,6 +102,18 @@ class SymplecticEuler(Integrator):
             new = torch.add(new, field.damping * p, alpha=-dt)
         q = torch.add(q, _velocity(field, t + dt, new), alpha=dt)
         return Step(torch.stack((q, new)), work=Work(evaluations=1))
+
+    def undo(self, problem: Problem, t: float, dt: float, y: Tensor) -> Tensor:
+        """The state a step before: `q_n = q_{n+1} - dt velocity`, `p_n = (p_{n+1} - dt force) / (1 - damping dt)`."""
+        field: Partitioned = problem.field  # type: ignore[assignment]
+        q, p = y.unbind(0)
+        q = torch.sub(q, _velocity(field, t + dt, p), alpha=dt)
+        p = torch.sub(p, _force(field, t, q), alpha=dt)
+        return torch.stack((q, p / (1 - field.damping * dt) if _is_damped(field.damping) else p))
+
+    def loss(self, damping: float, dt: float) -> float:
+        kept = abs(1 - damping * dt)
+        return -math.log(kept) if kept else math.inf
 
 
 def _partitioned(problem: Problem, y: Tensor, name: str) -> None:

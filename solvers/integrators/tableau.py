@@ -9,7 +9,7 @@ matrix-vector product. Where a gradient is needed the same formulas run function
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..interpolate import StageInterpolant
 from ..protocols import Problem, Work
-from .base import Integrator, Step
+from .base import SCRATCH, Integrator, Step
 
 Row = tuple[float, ...]
 
@@ -67,7 +67,7 @@ class StageState:
         slope: the field at the current state, never overwritten; None where it has to be evaluated.
     """
 
-    buffer: Tensor | None = None
+    buffer: Tensor | None = field(default=None, metadata=SCRATCH)
     slope: Tensor | None = None
 
 

@@ -39,6 +39,13 @@ class Composition(Integrator):
             passed, work = passed + w, work + step.work
         return replace(step, retry=first.retry, work=work)
 
+    def undo(self, problem: Problem, t: float, dt: float, y: Tensor) -> Tensor:
+        """The state a step before: a step back, since the weights are symmetric."""
+        return self.step(problem, t + dt, -dt, y, ForceState()).y
+
+    def loss(self, damping: float, dt: float) -> float:
+        return damping * dt
+
 
 _THIRD = 2 ** (1 / 3)
 _OUTER = 1 / (2 - _THIRD)

@@ -1,0 +1,154 @@
+"""Gradients by checkpointing: the forward solve leaves no graph, the backward pass repeats it piece by piece with one.
+
+About `2 sqrt(N)` states of N steps are kept (the solution and what the method remembers), and one piece of about
+`sqrt(N) / 2` to `sqrt(N)` steps has a graph at a time: memory O(sqrt(N)), for one more forward solve. The gradient is that of
+backpropagation through the same steps, whose sizes are constants.
+
+Source: Griewank (1992) Optimization Methods and Software 1, 35; Chen, Xu, Zhang & Guestrin (2016) arXiv:1604.06174.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .controllers import Controller
+from .errors import IntegrationError
+from .events import Event
+from .held import StandIns, held_tensors
+from .integrators.base import Integrator
+from .loop import integrate
+from .protocols import Callback, Problem
+from .recording import Mark, Tape, own_tensors
+from .replay import Recorded, added, check_same, differentiate, replay
+from .solution import Solution
+from .structure import rebind
+
+
+def solve_by_checkpoint(
+    problem: Problem,
+    integrator: Integrator,
+    control: Controller,
+    y0: Tensor,
+    times: Sequence[float],
+    *,
+    params: Sequence[Tensor] | None = None,
+    save: str = "times",
+    callbacks: Sequence[Callback] = (),
+    events: Sequence[Event] = (),
+    max_steps: int = 100_000,
+) -> Solution:
+    """Integrate without a graph; gradients to `y0`, to what the field holds and to `params` by repeating the steps.
+
+    Args:
+        params: tensors that need a gradient and that the field does not show, a closure's; `()` if there are none.
+
+    Raises:
+        ValueError: for a closure without `params`, for `save="dense"`, and for a callback that replaces the state.
+        IntegrationError: forwards as `integrate`; backwards if the steps do not lead where they led before.
+    """
+    if save == "dense":
+        raise ValueError('save="dense" keeps every step, and gradient="checkpoint" none; ask for times, or gradient="backprop"')
+    held = held_tensors(problem.field, params, "checkpoint")
+    options = {"save": save, "callbacks": callbacks, "events": events, "max_steps": max_steps}
+    if not (y0.requires_grad or held):
+        with torch.no_grad():
+            return integrate(problem, integrator, control, y0, times, **options)
+    run = Recorded(problem, integrator, control, times, options, held, Tape(True), "checkpoint")
+    out: Any = _Checkpointed.apply(run, y0, *held)
+    return run.solution(out)
+
+
+class _Checkpointed(torch.autograd.Function):
+    """`apply(run, y0, *held)`: the outputs of `run.forward`."""
+
+    @staticmethod
+    def forward(ctx: Any, run: Recorded, y0: Tensor, *held: Tensor) -> Tensor:
+        out = run.forward(y0.detach())
+        marks = run.tape.marks
+        ctx.run, ctx.counts = run, [1 + len(m.own) for m in marks]
+        ctx.save_for_backward(y0, *held, *(x for m in marks for x in (m.y, *m.own)))
+        run.tape.marks = [Mark(m.index, m.y.new_empty(0), m.state, m.placeholders, ()) for m in marks]
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        run = ctx.run
+        y0, *rest = ctx.saved_tensors
+        held, kept = rest[: len(run.held)], list(rest[len(run.held) :])
+        if torch.is_grad_enabled():
+            a, g = differentiate(run, y0, held, grad)
+            return None, a, *g
+        marks = []
+        for mark, count in zip(run.tape.marks, ctx.counts, strict=True):
+            marks.append(Mark(mark.index, kept[0], mark.state, mark.placeholders, kept[1:count]))
+            del kept[:count]
+        a, g = _Backward(run, held, grad).through(y0, marks)
+        return None, a, *g
+
+
+class _Backward:
+    """From the last piece to the first.
+
+    Args:
+        run: the forward solve.
+        held: the values of the tensors theta.
+        grad: the cotangent of the outputs.
+    """
+
+    def __init__(self, run: Recorded, held: Sequence[Tensor], grad: Tensor):
+        self.run, self.grad, self.wanted = run, grad, run.outputs()
+        self.stand = StandIns(run.problem.field, run.held, [h.detach().requires_grad_() for h in held])
+        self.problem = run.problem.with_field(self.stand.field)
+        self.g: list[Tensor | None] = [None] * len(held)
+
+    def through(self, y0: Tensor, marks: list[Mark]) -> tuple[Tensor, list[Tensor | None]]:
+        """The gradients to y0 and theta."""
+        a, to_state, end, after = None, [], len(self.run.tape.times), None
+        while end > 0:
+            mark = marks.pop() if marks else Mark(0, y0, None, (), ())
+            a, to_state = self._piece(mark, end, a, to_state, after)
+            end, after = mark.index, mark.y
+        direct = [self.grad[which] for which, _ in self.wanted.get(-1, ())]
+        return sum(direct, torch.zeros_like(y0) if a is None else a), self.g
+
+    def _piece(
+        self, mark: Mark, end: int, a: Tensor | None, to_state: list[Tensor | None], after: Tensor | None
+    ) -> tuple[Tensor | None, list[Tensor | None]]:
+        """The cotangents of the solution and the method's state at a mark, from those at the end of its piece."""
+        run, problem, stand = self.run, self.problem, self.stand
+        with torch.enable_grad():
+            y = mark.y.detach().requires_grad_()
+            leaves = [x.detach().requires_grad_() for x in mark.own]
+            if mark.index == 0:
+                state, _ = run.method.init(problem, run.times[0], y)
+            else:
+                state = rebind(mark.state, [*mark.placeholders, *stand.held], [*leaves, *stand.leaves])
+            found, last, state = replay(run, problem, range(mark.index, end), y, state, self.wanted)
+        if after is not None:
+            check_same(run, run.tape.times[end], last, after)
+        reached = own_tensors(state, problem) if to_state else []
+        if len(reached) != len(to_state):
+            raise IntegrationError(
+                f"{run.method.name} kept {len(to_state)} tensors forwards and {len(reached)} in the repetition, so "
+                'gradient="checkpoint" cannot join the pieces; take gradient="backprop"',
+                "gradient",
+            )
+        pairs = [(found[i], self.grad[i]) for i in found] + [(last, a), *zip(reached, to_state, strict=True)]
+        return self._pull_back([(x, c) for x, c in pairs if c is not None and x.requires_grad], [y, *leaves])
+
+    def _pull_back(
+        self, pairs: Sequence[tuple[Tensor, Tensor]], inputs: list[Tensor]
+    ) -> tuple[Tensor | None, list[Tensor | None]]:
+        if not pairs:
+            return None, [None] * (len(inputs) - 1)
+        ends, cotangents = zip(*pairs, strict=True)
+        everything = [*inputs, *self.stand.theta]
+        # what a closure holds may have a history of its own, which the next piece needs again
+        found = torch.autograd.grad(ends, everything, cotangents, retain_graph=self.stand.hidden, allow_unused=True)
+        a, *rest = found[: len(inputs)]
+        self.g = added(self.g, found[len(inputs) :])
+        return a, list(rest)

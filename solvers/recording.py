@@ -1,0 +1,136 @@
+"""Watching a forward solve: which steps were tried, where they led, and the state of the method now and then."""
+
+from __future__ import annotations
+
+import dataclasses
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from .integrators.base import Integrator, Step
+from .protocols import Problem, Work
+from .structure import rebind, tensors
+
+_MARKS_PER_STRIDE = 4  # marks are thinned out at so many for each step between them: about sqrt(4 steps) marks
+
+
+@dataclass(frozen=True, eq=False)
+class Mark:
+    """Where a replay can start.
+
+    Attributes:
+        index: of the step that starts here.
+        y: the solution.
+        state: the method's state with placeholders for the tensors of its own.
+        placeholders: these.
+        own: the tensors; those that belong to the field stay in `state`.
+    """
+
+    index: int
+    y: Tensor
+    state: object
+    placeholders: Sequence[Tensor]
+    own: Sequence[Tensor]
+
+
+@dataclass
+class Tape:
+    """What a `Recorder` writes; a new initialisation starts it anew.
+
+    Args:
+        marking: whether states are kept, about `2 sqrt(steps)` of them.
+
+    Attributes:
+        times: start of each accepted step.
+        attempts: the step sizes tried there, the last one accepted.
+        marks: in order; the first step has none, since the method is initialised there.
+    """
+
+    marking: bool
+    times: list[float] = field(default_factory=list)
+    attempts: list[list[float]] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    stride: int = 1
+
+    def attempt(self, index: int, t: float, dt: float, y: Tensor, state: object, problem: Problem) -> None:
+        if index < len(self.attempts):
+            self.attempts[index].append(dt)
+            return
+        self.times.append(t)
+        self.attempts.append([dt])
+        if self.marking and index and index % self.stride == 0:
+            self.marks.append(_mark(index, y, state, problem))
+            if len(self.marks) > _MARKS_PER_STRIDE * self.stride:
+                self.stride *= 2
+                self.marks = [m for m in self.marks if m.index % self.stride == 0]
+
+    def step_containing(self, t: float) -> int:
+        """The index of the step in which a time after the initial one lies; a boundary belongs to the step before it."""
+        sign = 1.0 if self.attempts[0][-1] > 0 else -1.0
+        return max(bisect_left(self.times, sign * t, key=lambda s: sign * s) - 1, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Numbered:
+    """A method's state, and the index of the step that starts from it."""
+
+    inner: object
+    index: int
+
+
+class Recorder(Integrator):
+    """A method that writes down its steps, and else is the method itself.
+
+    Args:
+        method: the method.
+        tape: what it writes to.
+    """
+
+    def __init__(self, method: Integrator, tape: Tape):
+        self.method, self.tape = method, tape
+        self.order, self.adaptive, self.explicit = method.order, method.adaptive, method.explicit  # type: ignore[misc]
+        self.needs, self.dense_output = method.needs, method.dense_output  # type: ignore[misc]
+
+    @property
+    def name(self) -> str:
+        return self.method.name
+
+    def init(self, problem: Problem, t: float, y: Tensor) -> tuple[object, Work]:
+        state, work = self.method.init(problem, t, y)
+        return _Numbered(state, 0), work
+
+    def step(self, problem: Problem, t: float, dt: float, y: Tensor, state: object) -> Step:
+        if not isinstance(state, _Numbered):
+            raise TypeError(f"{self.name} got a {type(state).__name__} as its state; it takes what init or step returned")
+        self.tape.attempt(state.index, t, dt, y, state.inner, problem)
+        step = self.method.step(problem, t, dt, y, state.inner)
+        return replace(step, state=_Numbered(step.state, state.index + 1), retry=_Numbered(step.retry, state.index))
+
+
+def own_tensors(state: object, problem: Problem) -> list[Tensor]:
+    """The floating tensors of a method's state that are not the field's, in a fixed order; scratch is left out."""
+    known = {id(x) for x in tensors(problem.field)}
+    found = tensors(without_scratch(state))
+    return [x for x in found if id(x) not in known and (x.is_floating_point() or x.is_complex())]
+
+
+def without_scratch(state: object) -> object:
+    """A state without the buffers that are there to be overwritten."""
+    changed: dict[str, object] = {}
+    fields = dataclasses.fields(state) if dataclasses.is_dataclass(state) else ()
+    for f in fields:
+        value = getattr(state, f.name)
+        other = f.default if f.metadata.get("scratch") else without_scratch(value)
+        if other is not value:
+            changed[f.name] = other
+    return replace(state, **changed) if changed else state  # type: ignore[type-var]
+
+
+def _mark(index: int, y: Tensor, state: object, problem: Problem) -> Mark:
+    state = without_scratch(state)
+    own = own_tensors(state, problem)
+    placeholders = [torch.empty(0) for _ in own]
+    return Mark(index, y, rebind(state, own, placeholders), placeholders, [x.clone() for x in own])

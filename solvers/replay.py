@@ -1,0 +1,157 @@
+"""The recorded steps again, with a graph: what `checkpoint` and `reversible` differentiate.
+
+    y_{n+1} = Phi(t_n, dt_n, y_n),   a_n = (dPhi/dy)^H a_{n+1} + dLoss/dy_n,   g += (dPhi/dtheta)^H a_{n+1}
+
+with the t_n and dt_n of the forward solve as constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .controllers import Controller
+from .errors import IntegrationError
+from .held import LooksOnly, StandIns
+from .integrators.base import Integrator, Step
+from .interpolate import hermite
+from .loop import integrate
+from .protocols import Problem
+from .recording import Recorder, Tape
+from .solution import Solution
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """One forward solve and what is known of it.
+
+    Args:
+        problem, method, control, times, options: the solve, as `integrate` takes it.
+        held: the tensors theta, as the field or a closure holds them.
+        tape: what the forward solve writes down.
+        gradient: the name of the gradient, for messages.
+        solutions: the forward solution, without its states.
+    """
+
+    problem: Problem
+    method: Integrator
+    control: Controller
+    times: Sequence[float]
+    options: Mapping[str, Any]
+    held: Sequence[Tensor]
+    tape: Tape
+    gradient: str
+    solutions: list[Solution] = field(default_factory=list)
+
+    def forward(self, y0: Tensor) -> Tensor:
+        """Solve and record; the saved states, then those at the crossings of events, `[outputs, *state]`."""
+        options = dict(self.options)
+        options["callbacks"] = [LooksOnly(c, self.gradient) for c in options.get("callbacks", ())]
+        recorder = Recorder(self.method, self.tape)
+        solution = integrate(self.problem, recorder, self.control, y0, self.times, **options)
+        self.solutions.append(replace(solution, y=solution.y.new_empty(0), y_event=None))
+        crossings = [c.y for c in solution.crossings]
+        return torch.cat([solution.y, torch.stack(crossings)]) if crossings else solution.y
+
+    def solution(self, out: Tensor) -> Solution:
+        """The forward solution with the states that autograd sees."""
+        solution = self.solutions[0]
+        y, rest = out.split([len(solution.t), len(solution.crossings)])
+        crossings = [replace(c, y=r) for c, r in zip(solution.crossings, rest, strict=True)]
+        return replace(solution, y=y, crossings=crossings, y_event=y[-1] if solution.status == "event" else None)
+
+    def outputs(self) -> dict[int, list[tuple[int, float]]]:
+        """For each step the outputs in it, (which, time); those at the initial time are at -1."""
+        solution, found = self.solutions[0], {}
+        for i, t in enumerate([*solution.t.tolist(), *(float(c.t) for c in solution.crossings)]):
+            step = -1 if t == self.times[0] else self.tape.step_containing(t)
+            found.setdefault(step, []).append((i, t))
+        return found
+
+    def end(self, index: int) -> float:
+        """Where a step ended; the last one may go on behind the event that stopped the solve."""
+        if index + 1 < len(self.tape.times):
+            return self.tape.times[index + 1]
+        if self.solutions[0].status == "event":
+            return self.tape.times[index] + self.tape.attempts[index][-1]
+        return self.times[-1]
+
+
+def replay(
+    run: Recorded, problem: Problem, span: range, y: Tensor, state: object, wanted: Mapping[int, list[tuple[int, float]]]
+) -> tuple[dict[int, Tensor], Tensor, object]:
+    """The recorded steps `span` from `(y, state)`: the outputs in them, and where they lead."""
+    found: dict[int, Tensor] = {}
+    for index in span:
+        t, attempts = run.tape.times[index], run.tape.attempts[index]
+        for dt in attempts[:-1]:
+            state = run.method.step(problem, t, dt, y, state).retry
+        step = run.method.step(problem, t, attempts[-1], y, state)
+        if step.status != "ok":
+            raise IntegrationError(f"{_lost(run, t)}: {step.message or step.status}", step.status)
+        at = _inside(problem, t, run.end(index), y, step)
+        for which, time in wanted.get(index, ()):
+            found[which] = at(time)
+        y, state = step.y, step.state
+    return found, y, state
+
+
+def _inside(problem: Problem, start: float, end: float, y: Tensor, step: Step) -> Callable[[float], Tensor]:
+    """The solution in a step, as the loop reads it."""
+
+    def at(s: float) -> Tensor:
+        if s == end:
+            return step.y
+        dense = step.dense or hermite(y, step.y, problem.f(start, y), problem.f(end, step.y), end - start)
+        return dense((s - start) / (end - start))
+
+    return at
+
+
+def check_same(run: Recorded, t: float, found: Tensor, saved: Tensor) -> None:
+    """Raise unless a state that was recomputed is the one that was saved, to the root of the precision."""
+    with torch.no_grad():
+        space = run.problem.space
+        miss, size = (float(space.max(x.detach().abs()).amax()) for x in (found - saved, saved))
+        if not miss <= torch.finfo(saved.dtype).eps ** 0.5 * size:
+            raise IntegrationError(
+                f"{_lost(run, t)}: it is {miss:.3g} away, where the state is at most {size:.3g}. Is the field the same "
+                "function each time (no fresh dropout, no random numbers, no tensors changed in place since the solve)?",
+                "gradient",
+            )
+
+
+def added(sums: Sequence[Tensor | None], more: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Sums of gradients, None for zero."""
+    return [x if new is None else new if x is None else x + new for x, new in zip(sums, more, strict=True)]
+
+
+def _lost(run: Recorded, t: float) -> str:
+    return f'gradient="{run.gradient}" did not come back to the state at t = {t:.6g}'
+
+
+def differentiate(run: Recorded, y0: Tensor, held: Sequence[Tensor], grad: Tensor) -> tuple[Tensor | None, list[Tensor | None]]:
+    """The gradients as functions that can be differentiated again: all steps in one graph, memory as by backprop.
+
+    Raises:
+        ValueError: if a closure hides tensors.
+    """
+    stand = StandIns(run.problem.field, run.held, [h.view_as(h) for h in held])
+    if stand.hidden:
+        raise ValueError(
+            f'second derivatives by gradient="{run.gradient}" need a field that shows its tensors (an nn.Module or a frozen '
+            'dataclass), not a closure with params=; or gradient="backprop"'
+        )
+    problem, y, wanted = run.problem.with_field(stand.field), y0.view_as(y0), run.outputs()
+    state, _ = run.method.init(problem, run.times[0], y)
+    found, _, _ = replay(run, problem, range(len(run.tape.times)), y, state, wanted)
+    found.update({which: y for which, _ in wanted.get(-1, ())})
+    out = torch.stack([found[i] for i in range(len(grad))])
+    inputs = [x for x in (y, *stand.theta) if x.requires_grad]
+    grads = iter(torch.autograd.grad(out, inputs, grad, create_graph=True, allow_unused=True))
+    a, *g = [next(grads) if x.requires_grad else None for x in (y, *stand.theta)]
+    return a, g
