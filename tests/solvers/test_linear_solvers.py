@@ -15,6 +15,7 @@ from solvers import (
     Dense,
     Diagonal,
     Direct,
+    Elimination,
     Identity,
     Jacobi,
     LinearOperator,
@@ -68,6 +69,7 @@ SOLVERS: dict[str, LinearSolver] = {
     "minres": MINRES(),
     "jacobi minres": MINRES(preconditioner="jacobi"),
     "direct": Direct(),
+    "elimination": Elimination(),
 }
 PAIRS = [
     (s, o)
