@@ -23,11 +23,12 @@ from .space import Plain, Space
 
 @dataclass(frozen=True)
 class Run:
-    """One entry of a comparison: a method with a fixed step `dt`, or with a tolerance `rtol`."""
+    """One entry of a comparison: a method with a fixed step `dt`, or with a tolerance `rtol` (and `atol`, as in `solve`)."""
 
     method: str | Integrator
     dt: float | None = None
     rtol: float | None = None
+    atol: float | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,9 @@ def _measure(
     start = time.perf_counter()
     try:
         with torch.no_grad():
-            s = solve(field, y0, t, method, dt=run.dt, rtol=run.rtol, save="final", space=space, max_steps=max_steps)
+            s = solve(
+                field, y0, t, method, dt=run.dt, rtol=run.rtol, atol=run.atol, save="final", space=space, max_steps=max_steps
+            )
     except StabilityError as error:
         return Row(name, run.dt, run.rtol, float("nan"), 0, 0, 0, 0, 0, 0.0, "refused", str(error))
     except IntegrationError as error:
