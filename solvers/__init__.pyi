@@ -23,6 +23,7 @@ from .integrators.ars import ARS443 as ARS443
 from .integrators.back_end import BackEnd as BackEnd
 from .integrators.base import Integrator as Integrator
 from .integrators.base import Step as Step
+from .integrators.bdf import BDF as BDF
 from .integrators.bdf2 import BDF2 as BDF2
 from .integrators.chebyshev_exp import ChebyshevExp as ChebyshevExp
 from .integrators.crank_nicolson import CrankNicolson as CrankNicolson

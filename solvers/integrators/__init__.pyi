@@ -5,6 +5,7 @@ from .ars import ARS443 as ARS443
 from .back_end import BackEnd as BackEnd
 from .base import Integrator as Integrator
 from .base import Step as Step
+from .bdf import BDF as BDF
 from .bdf2 import BDF2 as BDF2
 from .chebyshev_exp import ChebyshevExp as ChebyshevExp
 from .crank_nicolson import CrankNicolson as CrankNicolson
