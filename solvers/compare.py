@@ -17,7 +17,7 @@ from .integrators.base import Integrator
 from .lookup import method_named
 from .protocols import VectorField, linear_flow
 from .solution import Stats
-from .solve import solve
+from .solve import check_structure, solve
 from .space import Plain, Space
 
 
@@ -107,11 +107,13 @@ def compare(
         each: called with every row as soon as it is there (for progress).
 
     Returns:
-        A `Comparison`. A run that is refused or fails is a row with its reason, never an exception; an unknown method
-        is an exception, before anything runs.
+        A `Comparison`. A run that is refused or fails is a row with its reason, never an exception; a method that
+        does not exist, or that needs structure which the field lacks, is an exception before anything runs.
     """
     asked = [Run(r) if isinstance(r, str) else r for r in runs]
     methods = [method_named(r.method) for r in asked]
+    for method in methods:
+        check_structure(method, field)
     space = Plain() if space is None else space
     reference = reference_solution(field, y0, t) if reference is None else reference
     rows = []

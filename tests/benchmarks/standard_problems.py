@@ -31,7 +31,7 @@ from solvers import Run, compare
 
 Field = Callable[[Tensor, Tensor], Tensor]
 EXPLICIT = ("bosh3", "dopri5", "tsit5", "dopri8")
-IMPLICIT = ("trbdf2", "sdirk2", "kvaerno3", "kvaerno4", "kvaerno5", "kencarp4", "bdf", "scipy:Radau")
+IMPLICIT = ("trbdf2", "sdirk2", "kvaerno3", "kvaerno4", "kvaerno5", "radau_iia5", "rosenbrock_w", "scipy:Radau")
 
 
 @dataclass(frozen=True, eq=False)
