@@ -45,6 +45,7 @@ def solve_by_checkpoint(
 
     Args:
         params: tensors that need a gradient and that the field does not show, a closure's; `()` if there are none.
+        callbacks: they see states without a graph.
 
     Raises:
         ValueError: for a closure without `params`, for `save="dense"`, and for a callback that replaces the state.

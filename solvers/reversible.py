@@ -61,6 +61,7 @@ def solve_by_reversal(
 
     Args:
         params: tensors that need a gradient and that the field does not show, a closure's; `()` if there are none.
+        callbacks: they see states without a graph.
 
     Raises:
         TypeError: for a method that is not `Reversible`.
