@@ -7,7 +7,7 @@ import json
 
 from torch import Tensor
 
-from solvers import available, method_named
+from solvers import Integrator, available, method_named
 
 from .. import datasets, monitors, pdes
 from .options import Info
@@ -36,18 +36,24 @@ def _methods() -> list[dict[str, object]]:
     rows = []
     for name in available():
         m = method_named(name)
-        kind = "explicit" if m.explicit else "implicit"
+        kind = "exact flow" if m.order == float("inf") else "explicit" if m.explicit else "implicit"
         rows.append(
             {
                 "name": name,
-                "order": m.order,
+                "order": "exact" if m.order == float("inf") else m.order,
                 "kind": f"{kind}, {m.needs}" if m.needs else kind,
-                "step": "adaptive or fixed" if m.adaptive else "fixed",
+                "step": _step(m),
                 "real stability": m.real_stability,
                 "what": _first_line(m),
             }
         )
     return rows
+
+
+def _step(m: Integrator) -> str:
+    if m.order == float("inf"):
+        return "one for all outputs"
+    return "adaptive or fixed" if m.adaptive else "fixed"
 
 
 def _pdes() -> list[dict[str, object]]:
