@@ -18,6 +18,7 @@ from .events import Crossing as Crossing
 from .events import Event as Event
 from .integrators.adams import AdamsBashforth as AdamsBashforth
 from .integrators.adams import AdamsBashforthMoulton as AdamsBashforthMoulton
+from .integrators.adams_variable import AdamsVariable as AdamsVariable
 from .integrators.ars import ARS222 as ARS222
 from .integrators.ars import ARS443 as ARS443
 from .integrators.back_end import BackEnd as BackEnd
@@ -106,11 +107,11 @@ from .odeint import odeint as odeint
 from .odeint import odeint_adjoint as odeint_adjoint
 from .odeint import odeint_event as odeint_event
 from .operator import LinearOperator as LinearOperator
-from .options import SolveOptions as SolveOptions
 from .operator import Product as Product
 from .operator import Scaled as Scaled
 from .operator import Shifted as Shifted
 from .operator import Sum as Sum
+from .options import SolveOptions as SolveOptions
 from .protocols import Callback as Callback
 from .protocols import LinearFlow as LinearFlow
 from .protocols import Partitioned as Partitioned

@@ -1,5 +1,6 @@
 from .adams import AdamsBashforth as AdamsBashforth
 from .adams import AdamsBashforthMoulton as AdamsBashforthMoulton
+from .adams_variable import AdamsVariable as AdamsVariable
 from .ars import ARS222 as ARS222
 from .ars import ARS443 as ARS443
 from .back_end import BackEnd as BackEnd

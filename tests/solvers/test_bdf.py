@@ -24,7 +24,7 @@ def test_every_order(order):
     assert slope(FINE[order], found) == pytest.approx(order, abs=0.2)
 
 
-@pytest.mark.parametrize("name, rtol", [(name, 1e-4) for name in PROBLEMS] + [("hires", 1e-6), ("robertson", 1e-6)])
+@pytest.mark.parametrize("name, rtol", [("van_der_pol", 1e-4), ("robertson", 1e-6), ("hires", 1e-6)])
 def test_stiff_problems_in_as_many_steps_as_scipy(name, rtol):
     stiff = PROBLEMS[name]
     options = {"rtol": rtol, "atol": rtol * stiff.scale, "save": "final"}

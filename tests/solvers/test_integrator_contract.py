@@ -58,8 +58,9 @@ def largest_error(method: Integrator, problem, steps: int, start: float = 0.0, e
 
 
 def pinned(method: Integrator) -> Integrator:
-    """The method at its highest order, also under error control."""
-    return dataclasses.replace(method, min_order=method.order) if hasattr(method, "min_order") else method
+    """The method at its stated order, also under error control."""
+    fields = {"min_order": method.order, "max_order": method.order}
+    return dataclasses.replace(method, **fields) if hasattr(method, "min_order") else method
 
 
 def share(method: Integrator) -> int:
