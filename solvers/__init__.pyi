@@ -123,6 +123,7 @@ from .protocols import linear_flow as linear_flow
 from .protocols import semilinear as semilinear
 from .resolve import nearest as nearest
 from .resolve import unknown as unknown
+from .solution import PerGraphSteps as PerGraphSteps
 from .solution import Solution as Solution
 from .solution import Stats as Stats
 from .solve import solve as solve

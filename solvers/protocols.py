@@ -134,10 +134,14 @@ class Problem:
 
     def f(self, t: float, y: Tensor) -> Tensor:
         """The field at time `t`, a number."""
-        out = self.field(as_time(t, y), y)
+        return self.at(as_time(t, y), y)
+
+    def at(self, t: Tensor, y: Tensor) -> Tensor:
+        """The field at a time tensor: a scalar, or one that is broadcastable to the state (a time per node)."""
+        out = self.field(t, y)
         if out.shape != y.shape or out.dtype != y.dtype or out.device != y.device:
             raise ValueError(
-                f"the field returned {_kind(out)} for a state {_kind(y)} at t = {t:.6g}; "
+                f"the field returned {_kind(out)} for a state {_kind(y)} at t = {_when(t)}; "
                 "dy/dt must have the state's shape, dtype and device"
             )
         return out
@@ -150,6 +154,10 @@ class Problem:
         with torch.no_grad():
             scale = torch.maximum(y0.abs(), y1.abs()).mul_(self.rtol).add_(self.atol)
             return float(self.space.rms(error / scale).amax())
+
+
+def _when(t: Tensor) -> str:
+    return f"{t.item():.6g}" if t.numel() == 1 else f"{t.reshape(-1)[0].item():.6g} (first node)"
 
 
 def _kind(x: Tensor) -> str:

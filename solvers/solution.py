@@ -25,6 +25,22 @@ class Stats:
 
 
 @dataclass(frozen=True, eq=False)
+class PerGraphSteps:
+    """The steps that each graph of a batch took by itself (`PerGraph(batch, own_steps=True)`).
+
+    Attributes:
+        accepted, rejected: numbers of steps, `[graphs]`.
+        status: "ok" or the reason of a failure, one for each graph.
+        times: of each graph, the times at which its accepted steps end, the initial time first; float64.
+    """
+
+    accepted: Tensor
+    rejected: Tensor
+    status: Sequence[str]
+    times: Sequence[Tensor] = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
 class Segment:
     """The solution over one accepted step: `evaluate(t)` for `t` between `start` and `end`."""
 
@@ -45,6 +61,7 @@ class Solution:
         message: the status in words, with the method that ran and why it was chosen.
         t_event, y_event: where a terminal event stopped the solve.
         crossings: every event on the way, in the order of integration, the terminal one included.
+        per_graph: the steps of each graph, where each took its own.
         restore: turns a tensor into the structure of the state, where that is a tuple, list or dict.
     """
 
@@ -58,6 +75,7 @@ class Solution:
     t_event: Tensor | None = None
     y_event: Tensor | None = None
     crossings: Sequence[Crossing] = ()
+    per_graph: PerGraphSteps | None = None
     restore: Callable[[Tensor], Any] | None = field(default=None, repr=False)
 
     @property

@@ -22,7 +22,7 @@ from .integrators.back_end import BackEnd
 from .integrators.base import Integrator
 from .integrators.exact_flow import ExactFlow
 from .lookup import method_named
-from .loop import integrate
+from .per_graph import check_alone, integrate_alone, steps_alone
 from .progress import TextProgress
 from .protocols import Callback, Partitioned, Problem, VectorField, linear_flow, semilinear
 from .resolve import unknown
@@ -79,7 +79,8 @@ def solve(
         max_steps: steps, accepted and rejected, after which the solve fails.
         stability_check: refuse an explicit fixed step that cannot be stable on a linear field.
         progress: a line on stderr.
-        space: how reductions over the state are done (default: everything is one group).
+        space: how reductions over the state are done (default: everything is one group); `PerGraph(batch)`: graph by graph,
+            and with `own_steps=True` each graph takes the adaptive steps that it takes alone.
 
     Returns:
         The `Solution`. Gradients flow to `y0`, to what the field holds, and to `t`.
@@ -102,6 +103,8 @@ def solve(
     check_structure(integrator, field)
     if gradient == "reversible":
         check_reversible(integrator)
+    if steps_alone(space):
+        check_alone(integrator, dt, controller, gradient, save)
     rtol, atol = _tolerances(y0, rtol, atol)
     problem = Problem(field, Plain() if space is None else space, rtol, atol)
     at_once = isinstance(integrator, ExactFlow) and dt is None and controller is None
@@ -129,7 +132,7 @@ def solve(
         elif gradient == "reversible" and torch.is_grad_enabled():
             solution = solve_by_reversal(problem, integrator, control, y0, times, params=params, **options)
         else:
-            solution = integrate(problem, integrator, control, y0, times, **options)
+            solution = integrate_alone(problem, integrator, control, y0, times, **options)
     except IntegrationError as error:
         if packing is not None and error.solution is not None:
             error.solution = restore(error.solution, packing)

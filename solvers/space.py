@@ -87,10 +87,13 @@ class PerGraph(Space):
     Args:
         batch: graph of every node, `[nodes]`, values 0 .. groups-1.
         dim: node axis of the state.
+        own_steps: `solve` lets each graph take the adaptive steps that it takes alone (explicit Runge-Kutta methods); the
+            field then gets a time per node, broadcastable to the state. Default: all take the steps of the most demanding.
     """
 
     batch: Tensor
     dim: int = -2
+    own_steps: bool = False
 
     def __post_init__(self) -> None:
         count = int(self.batch.max()) + 1 if self.batch.numel() else 0
