@@ -25,43 +25,15 @@ from .failure import ADVICE, CAUSE
 from .integrators.base import Integrator
 from .integrators.tableau import ExplicitRungeKutta
 from .loop import integrate
+from .per_graph_check import check_watchers, steps_alone
 from .per_graph_control import Sizes, first_steps, per_graph, per_node
 from .per_graph_output import Outputs, Stretch, weighted
 from .plan import Plan
 from .protocols import Callback, Problem
 from .solution import PerGraphSteps, Solution, Stats
-from .space import PerGraph, Space
 
 _MERGE = 1e-9  # a remainder below this share of a step is merged into the step
 _GIVE_UP = 40  # rejections in a row for a state that is not finite
-
-
-def steps_alone(space: Space | None) -> bool:
-    """Whether each graph is to take its own steps."""
-    return isinstance(space, PerGraph) and space.own_steps
-
-
-def check_alone(method: Integrator, dt: float | None, controller: Controller | None, gradient: str, save: str) -> None:
-    """Raise ValueError or TypeError unless graphs can take their own steps with these settings."""
-    asked = "PerGraph(own_steps=True)"
-    if not isinstance(method, ExplicitRungeKutta) or not method.adaptive:
-        raise TypeError(
-            f"{asked} needs an explicit Runge-Kutta method with an error estimate (dopri5, tsit5, bosh3, ...); {method.name} "
-            "is not one. Take one, or leave own_steps out."
-        )
-    if dt is not None:
-        raise ValueError(f"{asked} controls each graph's step size, and dt={dt:g} is the same for all: leave one of them out")
-    if controller is not None and not _is_pid(controller):
-        raise TypeError(f"{asked} takes a PID controller (PID, PI, Integral); got {type(controller).__name__}")
-    if gradient != "backprop":
-        raise ValueError(f'{asked} has gradient="backprop" only; got {gradient!r}')
-    if save not in ("times", "final"):
-        raise ValueError(f'{asked} saves "times" or "final", as graphs have no steps in common; got save={save!r}')
-
-
-def _is_pid(controller: Controller) -> bool:
-    """Whether its arithmetic is that of PID, in which `Sizes` repeats it."""
-    return isinstance(controller, PID) and type(controller).next is PID.next and type(controller).first is PID.first
 
 
 def integrate_alone(
@@ -78,7 +50,8 @@ def integrate_alone(
 ) -> Solution:
     """Integrate from `times[0]` to `times[-1]`, each graph by its own steps; if that is not asked for, by common steps.
 
-    `stats` counts what the graphs did together: steps tried, those at which a graph advanced, those at which none did.
+    `stats` counts what the graphs did together: steps tried, those at which a graph advanced, those at which none did. Of
+    callbacks, `after` is called at their times, once the last graph has passed.
 
     Raises:
         IntegrationError: if a graph fails, after the others have finished; see `Solution.per_graph`.
@@ -88,13 +61,7 @@ def integrate_alone(
         return integrate(
             problem, method, controller, y0, times, save=save, callbacks=callbacks, events=events, max_steps=max_steps
         )
-    if events:
-        raise ValueError("PerGraph(own_steps=True) has no common time at which to look for events: leave own_steps out")
-    if any(c.times is None for c in callbacks):
-        raise ValueError(
-            "PerGraph(own_steps=True) has no common steps for callbacks without times, or progress=True, to follow: "
-            "give the callbacks times, or leave own_steps out"
-        )
+    check_watchers(events, callbacks)
     if not isinstance(method, ExplicitRungeKutta) or not isinstance(controller, PID):
         raise TypeError(f"{method.name} under {type(controller).__name__} cannot step each graph by itself")
     plan = Plan(times, save, callbacks, events, max_steps)
@@ -230,8 +197,9 @@ class _Loop:
         status = self.status[failed[0]]
         named = [f"graph {g} at t = {float(self.t[g]):.6g} ({CAUSE[self.status[g]]})" for g in failed[:4]]
         more = f" and {len(failed) - 4} more" if len(failed) > 4 else ""
+        more += "; the others finished" if len(failed) < len(self.status) else ""
         return (
             f"{self.method.name} stopped on {len(failed)} of {len(self.status)} graphs before t = {self.plan.end:.6g}: "
-            f"{', '.join(named)}{more}; the others finished. {ADVICE[status]} What was computed is in .solution: a stopped "
+            f"{', '.join(named)}{more}. {ADVICE[status]} What was computed is in .solution: a stopped "
             "graph's states are NaN at the times that it did not reach, and .solution.per_graph has its status and steps."
         )

@@ -22,7 +22,8 @@ from .integrators.back_end import BackEnd
 from .integrators.base import Integrator
 from .integrators.exact_flow import ExactFlow
 from .lookup import method_named
-from .per_graph import check_alone, integrate_alone, steps_alone
+from .per_graph import integrate_alone
+from .per_graph_check import check_alone, steps_alone
 from .progress import TextProgress
 from .protocols import Callback, Partitioned, Problem, VectorField, linear_flow, semilinear
 from .resolve import unknown
