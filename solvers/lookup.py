@@ -48,7 +48,8 @@ def method_named(method: str | Integrator) -> Integrator:
     if isinstance(method, Integrator):
         return method
     if inspect.isclass(method):
-        raise TypeError(f"method={method.__name__} is a class; pass an instance, {method.__name__}()")
+        name = getattr(method, "__name__", "a class")
+        raise TypeError(f"method={name} is a class; pass an instance, {name}()")
     if not isinstance(method, str):
         raise TypeError(f"method is a {type(method).__name__}; expected a name such as 'dopri5' or an Integrator")
     plain = {name.lower().replace("_", ""): entry for name, entry in _table().items()}
