@@ -59,15 +59,37 @@ class Tableau:
 
 
 @dataclass(frozen=True, eq=False)
+class StageBuffer:
+    """The stages of a step, and the views of them that every step needs: making a view costs as much as small arithmetic.
+
+    Attributes:
+        stages: `[stages, *state]`.
+        rows: the stages one by one, `[*state]` each.
+        before: per stage, those before it as a matrix `[entries of the state, i]`; the last one has all stages.
+    """
+
+    stages: Tensor
+    rows: tuple[Tensor, ...]
+    before: tuple[Tensor, ...]
+
+    @staticmethod
+    def of(count: int, y: Tensor) -> StageBuffer:
+        """Room for `count` stages of a state like `y`."""
+        stages = torch.empty((count, *y.shape), dtype=y.dtype, device=y.device)
+        flat = stages.view(count, -1)
+        return StageBuffer(stages, tuple(stages), tuple(flat[:i].t() for i in range(count + 1)))
+
+
+@dataclass(frozen=True, eq=False)
 class StageState:
     """Where the field at the current state is, if it is known already.
 
     Attributes:
-        buffer: `[stages, *state]`, scratch that is reused from step to step; None while a gradient is tracked.
+        buffer: scratch that is reused from step to step; None while a gradient is tracked.
         slope: the field at the current state, never overwritten; None where it has to be evaluated.
     """
 
-    buffer: Tensor | None = field(default=None, metadata=SCRATCH)
+    buffer: StageBuffer | None = field(default=None, metadata=SCRATCH)
     slope: Tensor | None = None
 
 
@@ -103,27 +125,29 @@ class ExplicitRungeKutta(Integrator):
         if torch.is_grad_enabled() and (slope.requires_grad or y.requires_grad):
             return self._functional(problem, t, dt, y, [slope], cost)
         if buffer is None:
-            buffer = torch.empty((len(self.tableau.c), *y.shape), dtype=y.dtype, device=y.device)
+            buffer = StageBuffer.of(len(self.tableau.c), y)
         return self._buffered(problem, t, dt, y, buffer, slope, cost)
 
-    def _buffered(self, problem: Problem, t: float, dt: float, y: Tensor, buffer: Tensor, first: Tensor, cost: Work) -> Step:
-        tab, s, slope = self.tableau, len(self.tableau.c), first
-        buffer[0].copy_(first)
-        flat, base = buffer.view(s, -1), y.reshape(-1)
+    def _buffered(
+        self, problem: Problem, t: float, dt: float, y: Tensor, buffer: StageBuffer, first: Tensor, cost: Work
+    ) -> Step:
+        tab, s, slope, shape = self.tableau, len(self.tableau.c), first, y.shape
+        rows, before, base = buffer.rows, buffer.before, y.reshape(-1)
+        rows[0].copy_(first)
         weights = _weights(tab, y.dtype, y.device)
         new = y
         for i in range(1, s):
-            new = torch.addmv(base, flat[:i].t(), weights.a[i], alpha=dt).view(y.shape)
+            new = torch.addmv(base, before[i], weights.a[i], alpha=dt).view(shape)
             slope = problem.f(t + tab.c[i] * dt, new)
             if slope.requires_grad:  # the field began to need a gradient: go on functionally
-                return self._functional(problem, t, dt, y, [*buffer[:i].clone(), slope], cost)
-            buffer[i].copy_(slope)
+                return self._functional(problem, t, dt, y, [*buffer.stages[:i].clone(), slope], cost)
+            rows[i].copy_(slope)
         fsal = tab.first_same_as_last
         if not fsal:
-            new = torch.addmv(base, flat.t(), weights.b, alpha=dt).view(y.shape)
-        error = None if weights.error is None else (flat.t() @ weights.error).mul_(dt).view(y.shape)
+            new = torch.addmv(base, before[s], weights.b, alpha=dt).view(shape)
+        error = None if weights.error is None else torch.mv(before[s], weights.error).mul_(dt).view(shape)
 
-        dense = None if tab.dense is None else StageInterpolant(y, buffer, dt, partial(_dense_weights, tab))
+        dense = None if tab.dense is None else StageInterpolant(y, buffer.stages, dt, partial(_dense_weights, tab))
         return Step(
             new,
             error,
