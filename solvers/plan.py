@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from .events import Event
 from .protocols import Callback
+
+_ROUNDING = 1e-12  # of the interval: times closer than this are one
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,24 @@ class Plan:
         for t in (*self.times[1:], self.end):
             found[t] = (saves, [])
         lo, hi = sorted((self.start, self.end))
+        known = sorted(found)
         for c in self.callbacks:
             for t in c.times or ():
                 if lo <= t <= hi and t != self.start:
-                    found.setdefault(t, (False, []))[1].append(c)
+                    found.setdefault(self._snap(t, known), (False, []))[1].append(c)
         return found
+
+    def _snap(self, t: float, known: list[float]) -> float:
+        """A time that is already wanted if `t` is one but for rounding: no step is taken from one to the other.
+
+        Otherwise `t`, which is put among the `known` ones.
+        """
+        at = bisect(known, t)
+        for other in known[max(0, at - 1) : at + 1]:
+            if abs(other - t) <= _ROUNDING * abs(self.end - self.start):
+                return other
+        known.insert(at, t)
+        return t
 
     @cached_property
     def stops(self) -> list[float]:

@@ -272,3 +272,28 @@ def test_solve_and_odeint_agree():
         atol=1e-9,
     )
     assert {"dopri5", "rk4", "rk438", "heun3", "fehlberg2", "ab4"} <= set(available())
+
+
+def test_times_that_differ_by_rounding_are_one_stop():
+    """Outputs from linspace and a callback's own multiples of 0.1 are the same times but for the last bits."""
+
+    class Watch:
+        times = tuple(0.1 * i for i in range(31))
+
+        def __init__(self):
+            self.seen = []
+
+        def before(self, t, y, dt):
+            return None
+
+        def rejected(self, t, y, dt):
+            return None
+
+        def after(self, t, y, dt):
+            self.seen.append(t)
+
+    outputs = torch.linspace(0, 3, 31, dtype=torch.float64)
+    assert any(a != b for a, b in zip(outputs.tolist(), Watch.times, strict=True))
+    watch = Watch()
+    sol = solve(lambda t, y: -y, torch.ones(2, dtype=torch.float64), outputs, "rk4", dt=0.1, callbacks=[watch])
+    assert sol.stats.steps == 30 and len(watch.seen) == 31
