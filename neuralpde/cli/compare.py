@@ -28,7 +28,6 @@ def run(options: Compare) -> int:
         reference = reference_solution(
             exact.pde.on(exact.graph, exact.u0), exact.pde.lift(exact.graph, exact.u0), options.t_end
         )
-        p.pde.to(p.u0.dtype)
         field, y0 = p.pde.on(p.graph, p.u0), p.pde.lift(p.graph, p.u0)
 
     def progress(row: Row) -> None:

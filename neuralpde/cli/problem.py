@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -141,4 +142,4 @@ def parse_list(text: str, what: str) -> list[float]:
 def as_float64(problem: GraphProblem) -> GraphProblem:
     """The same problem in double precision, for a reference."""
     d = torch.float64
-    return replace(problem, graph=problem.graph.to(d), pde=problem.pde.to(d), u0=problem.u0.to(d))
+    return replace(problem, graph=problem.graph.to(d), pde=deepcopy(problem.pde).to(d), u0=problem.u0.to(d))
