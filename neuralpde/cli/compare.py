@@ -42,10 +42,12 @@ def _runs(options: Compare) -> list[Run]:
     dts, tols = parse_list(options.dts, "dts"), parse_list(options.tols, "tols")
     runs = []
     for name in names:
-        adaptive = method_named(name).adaptive
+        method = method_named(name)
+        exact_flow = ":" not in name and method.order == float("inf")  # it has no steps, and goes by its tolerance
+        adaptive = method.adaptive or exact_flow
         if not adaptive and not dts:
             raise ValueError(f"{name} runs with fixed steps only: give --dts, for instance --dts 0.1,0.05,0.025")
-        runs += [Run(name, dt=dt) for dt in dts]
+        runs += [] if adaptive and ":" in name else [Run(name, dt=dt) for dt in dts]  # other libraries' own step control
         runs += [Run(name, rtol=tol) for tol in tols] if adaptive else []
     if not runs:
         raise ValueError("nothing to run: give --methods, and --dts or --tols")

@@ -31,6 +31,10 @@ class TorchdiffeqMethod(BackEnd):
     presets: ClassVar = {f"torchdiffeq:{s}": {"solver": s} for s in (*_ADAPTIVE, *_FIXED)}
 
     @property
+    def adaptive(self) -> bool:  # type: ignore[override]
+        return self.solver in _ADAPTIVE
+
+    @property
     def name(self) -> str:
         return f"torchdiffeq:{self.solver}"
 

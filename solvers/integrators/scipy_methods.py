@@ -36,6 +36,7 @@ class ScipyMethod(BackEnd):
     """
 
     solver: str = "Radau"
+    adaptive = True
     presets: ClassVar = {f"scipy:{s}": {"solver": s} for s in _NAMES}
 
     @property

@@ -184,3 +184,11 @@ def test_train_answers_mistakes(arguments, words, capsys, tmp_path, monkeypatch)
     error = capsys.readouterr().err
     assert all(word in error for word in words)
     assert list(tmp_path.iterdir()) == []  # nothing was begun
+
+
+def test_compare_runs_exact_flows_and_back_ends_by_their_tolerance(tmp_path):
+    assert run("compare", "path:20", "--t_end", 5, "--methods", "chebyshev_exp,scipy:RK45", "--tols", "1e-6", "--u0", "random",
+               "--quiet", "--out", tmp_path) == 0  # fmt: skip
+    rows = list(csv.DictReader((tmp_path / "results.csv").open()))
+    assert [r["method"] for r in rows] == ["chebyshev_exp", "scipy:RK45"]
+    assert all(r["status"] == "ok" and float(r["error"]) < 1e-4 for r in rows)
