@@ -1,6 +1,7 @@
 from . import integrators as integrators
 from . import linear as linear
 from ._lazy import lazy_exports as lazy_exports
+from .choose import choose as choose
 from .compare import Comparison as Comparison
 from .compare import Row as Row
 from .compare import Run as Run

@@ -7,7 +7,7 @@ import json
 
 from torch import Tensor
 
-from solvers import Integrator, available, method_named
+from solvers import BackEnd, Integrator, available, method_named
 
 from .. import datasets, monitors, pdes
 from .options import Info
@@ -34,14 +34,13 @@ def run(options: Info) -> int:
 
 def _methods() -> list[dict[str, object]]:
     rows = []
-    for name in available():
+    for name in [*available(), *available("scipy"), *available("torchdiffeq")]:
         m = method_named(name)
-        kind = "exact flow" if m.order == float("inf") else "explicit" if m.explicit else "implicit"
         rows.append(
             {
                 "name": name,
-                "order": "exact" if m.order == float("inf") else m.order,
-                "kind": f"{kind}, {m.needs}" if m.needs else kind,
+                "order": "exact" if m.order == float("inf") else "-" if isinstance(m, BackEnd) else m.order,
+                "kind": f"{_kind(m)}, {m.needs}" if m.needs else _kind(m),
                 "step": _step(m),
                 "real stability": m.real_stability,
                 "what": _first_line(m),
@@ -50,9 +49,17 @@ def _methods() -> list[dict[str, object]]:
     return rows
 
 
+def _kind(m: Integrator) -> str:
+    if isinstance(m, BackEnd):
+        return "another library's"
+    return "exact flow" if m.order == float("inf") else "explicit" if m.explicit else "implicit"
+
+
 def _step(m: Integrator) -> str:
     if m.order == float("inf"):
         return "one for all outputs"
+    if isinstance(m, BackEnd):
+        return "adaptive" if m.adaptive else "fixed"
     return "adaptive or fixed" if m.adaptive else "fixed"
 
 

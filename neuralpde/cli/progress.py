@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -46,13 +47,18 @@ class Counter:
 
 
 class Bar(Counter):
-    """A counter that is also a callback of the solver: it counts time."""
+    """A counter that is also a callback of the solver: it counts time.
 
-    times = None
+    Args:
+        label: what is going on.
+        start, end: of the solve.
+        quiet: show nothing.
+        times: when it wants to hear from the solver; None for every step, which not every method can show.
+    """
 
-    def __init__(self, label: str, start: float, end: float, quiet: bool = False):
+    def __init__(self, label: str, start: float, end: float, quiet: bool = False, times: Sequence[float] | None = None):
         super().__init__(label, abs(end - start), quiet)
-        self.origin = start
+        self.origin, self.times = start, times
 
     def __enter__(self) -> Bar:
         super().__enter__()
@@ -65,4 +71,4 @@ class Bar(Counter):
         return None
 
     def after(self, t: float, y: Tensor, dt: float) -> None:
-        self.to(abs(t - self.origin), f"t = {t:.4g}, dt {abs(dt):.2g}")
+        self.to(abs(t - self.origin), f"t = {t:.4g}" + (f", dt {abs(dt):.2g}" if dt else ""))

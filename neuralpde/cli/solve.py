@@ -7,26 +7,41 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from solvers import BackEnd, ExactFlow, choose, method_named
+
 from ..monitors import Monitor
 from ..plots import animate, energies, snapshot
 from ..simulate import Simulation, simulate
-from .options import Solve
+from .options import Solve, SolverOptions
 from .output import RunFolder
 from .problem import GraphProblem, make_problem, observable_named
 from .progress import Bar
+from .solve_page import write_page
 
 
 def run(options: Solve) -> int:
-    p = make_problem(options.graph, options.pde, options.pde_options, options.u0, options.seed, options.dtype, options.device)
     if not options.t_end > 0 or options.saves < 1:
         raise ValueError(f"t_end = {options.t_end}, saves = {options.saves}; both must be positive")
-    watchers = [Monitor(observable_named(name)) for name in options.monitors]
+    p = make_problem(options.graph, options.pde, options.pde_options, options.u0, options.seed, options.dtype, options.device)
+    observables = [observable_named(name) for name in options.monitors]
+    watched = shows_steps(p, options.solver, options.t_end)
+    watchers = [Monitor(o, None if watched else options.t_end / options.saves) for o in observables]
     folder = RunFolder(Path(options.out), "solve", options, options.quiet)
     folder.say(f"{type(p.pde).__name__} on {options.graph}: {p.graph}, {p.u0.shape[1]} channels, t = 0 .. {options.t_end:g}")
+    times = None if watched else [options.t_end]  # without steps to show there is one thing to say: that it is done
+    with Bar("solving", 0.0, options.t_end, options.quiet or options.json, times) as bar:
+        result = integrate(p, options, watchers, bar)
+    folder.say(result.message)
+    _write(folder, options, p, result, watchers)
+    return 0
+
+
+def integrate(p: GraphProblem, options: Solve, watchers: list[Monitor], bar: Bar) -> Simulation:
+    """Solve from 0 to `t_end`, with `saves` equally spaced outputs."""
     times = torch.linspace(0.0, options.t_end, options.saves + 1, dtype=torch.float64)
     s = options.solver
-    with Bar("solving", 0.0, options.t_end, options.quiet or options.json) as bar, torch.no_grad():
-        result = simulate(
+    with torch.no_grad():
+        return simulate(
             p.pde,
             p.graph,
             p.u0,
@@ -38,9 +53,21 @@ def run(options: Solve) -> int:
             monitors=watchers,
             callbacks=[bar],
         )
-    folder.say(result.message)
-    _write(folder, options, p, result, watchers)
-    return 0
+
+
+def shows_steps(p: GraphProblem, options: SolverOptions, t_end: float) -> bool:
+    """Whether the method takes steps that can be watched.
+
+    An exact flow gives all outputs from one recurrence, unless it is told a step; another library's method keeps its steps
+    to itself. Both serve declared times.
+    """
+    if options.method == "auto":
+        with torch.no_grad():
+            field, y0 = p.pde.on(p.graph, p.u0), p.pde.lift(p.graph, p.u0)
+            method, _ = choose(field, y0, [0.0, t_end], options.dt)
+    else:
+        method = method_named(options.method)
+    return not (isinstance(method, BackEnd) or (isinstance(method, ExactFlow) and options.dt is None))
 
 
 def _write(folder: RunFolder, options: Solve, p: GraphProblem, result: Simulation, watchers: list[Monitor]) -> None:
@@ -62,5 +89,5 @@ def _write(folder: RunFolder, options: Solve, p: GraphProblem, result: Simulatio
             animate(p.graph, result.u, folder.file("solution.gif"), t=result.t)
     elif options.animate:
         folder.say("no animation: the graph has no positions in the plane")
-    stats = vars(result.stats)
-    folder.finish(result.status, method=result.message, stats=stats, monitors=shown)
+    write_page(folder, options, p, result, shown)
+    folder.finish(result.status, method=result.message, stats=vars(result.stats), monitors=shown)
