@@ -18,6 +18,7 @@ from .models.baselines import GCN as GCN
 from .models.baselines import MLP as MLP
 from .models.block import PDEBlock as PDEBlock
 from .models.graph_model import GraphClassifier as GraphClassifier
+from .models.graph_model import GraphRegressor as GraphRegressor
 from .models.node_classifier import NodeClassifier as NodeClassifier
 from .monitors.base import Monitor as Monitor
 from .monitors.base import Observable as Observable

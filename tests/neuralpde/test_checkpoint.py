@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from neuralpde import CheckpointError, FitConfig, Graph, GraphClassifier, NodeClassifier, fit, load, pdes, save
+from neuralpde import CheckpointError, FitConfig, Graph, GraphClassifier, GraphRegressor, NodeClassifier, fit, load, pdes, save
 from neuralpde.models import GCN, MLP
 from neuralpde.models.describe import describe, rebuild
 from neuralpde.pdes import GRAND, Diffusion, GraphCON, GraphPDE
@@ -43,6 +43,7 @@ MODELS = {
     "integrator": lambda: NodeClassifier(4, 3, Diffusion(), hidden=7, method=CrankNicolson(linear_solver=CG()), dt=0.5),
     "per-edge": lambda: NodeClassifier(4, 3, Diffusion(torch.full((60,), 0.5), learnable=True), t=1.0, rtol=1e-3),
     "graphs": lambda: GraphClassifier(4, 3, GRAND(8), t=1.0, gradient="adjoint"),
+    "numbers": lambda: GraphRegressor(4, 2, GRAND(8), t=1.0, pool="sum", gradient="checkpoint"),
     "mlp": lambda: MLP(4, 3, hidden=5, layers=3),
     "gcn": lambda: GCN(4, 3),
 }
@@ -58,6 +59,24 @@ def test_rebuilds_what_was_saved(name, graph, tmp_path):
     assert same(state(again), state(model))
     assert torch.equal(again(graph), model(graph))
     assert [p.name for p in tmp_path.iterdir()] == ["m.pt"]
+
+
+def test_weights_keep_their_names_and_their_order():
+    """Files written before depend on both: the weights on the names, the optimizer's memory on the order."""
+    with seeded(0):
+        model = GraphClassifier(4, 3, GRAND(8), pos_channels=2)
+    parts = [".".join(name.split(".")[:2]) for name, _ in model.named_parameters()]
+    assert list(dict.fromkeys(parts)) == [
+        *("encoder.linear", "waves.linear", "block.pde", "mix.weight", "mix.bias", "decoder.linear"),
+    ]
+    assert list(dict.fromkeys(name.split(".")[0] for name, _ in classifier().named_parameters())) == [
+        "encoder",
+        "block",
+        "decoder",
+    ]
+    assert list(describe(model)) == [
+        *("class", "in_channels", "num_classes", "pde", "t", "method", "hidden", "pos_channels", "dropout"),
+    ]
 
 
 EQUATIONS = [name for name in pdes.__all__ if inspect.isclass(cls := getattr(pdes, name)) and issubclass(cls, GraphPDE)]

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from neuralpde import Graph, GraphClassifier, Monitor, NodeClassifier, Observable
-from neuralpde.models import GCN, MLP, Decoder, Encoder
+from neuralpde import Graph, GraphClassifier, GraphRegressor, Monitor, NodeClassifier, Observable
+from neuralpde.models import GCN, MLP, Decoder, Encoder, PDEModel
 from neuralpde.models.sparse_features import nonzeros
 from neuralpde.pdes import GRAND, Diffusion, GraphCON
 from neuralpde.training import seeded
@@ -115,6 +115,19 @@ def test_at_gives_every_time_from_one_solve(graph):
     assert seen.stats.evaluations < 3 * len(seen.t) * model.block.stats.evaluations
 
 
+def test_at_shows_momenta_and_energies(graph):
+    """At the initial time the energy is that of the encoded features, by the edges one by one; gradients pass through all."""
+    model = NodeClassifier(5, 3, GraphCON(8), t=1.0, method="symplectic_euler", dt=0.25).eval()
+    seen = model.at(graph, [0.0, 0.5, 1.0])
+    assert seen.state.shape == (3, 2, 12, 8) and torch.equal(seen.state[:, 0], seen.features)
+    source, target = graph.edge_index
+    expected = 0.5 * (seen.features[:, source] - seen.features[:, target]).double().square().sum((1, 2))
+    assert seen.energies.shape == (3, 1)
+    torch.testing.assert_close(seen.energies.squeeze(1), expected)
+    seen.energies[-1].sum().backward()
+    assert model.encoder.linear.weight.grad.abs().max() > 0
+
+
 class _Largest(Observable):
     def on(self, graph, field=None, read=None):
         return lambda t, y: graph.space.max(y if read is None else read(y))
@@ -150,6 +163,58 @@ def test_graph_classifier_sees_each_graph_alone(pde, graph):
     torch.testing.assert_close(seen.logits[-1], scores)
     scores.square().sum().backward()
     assert all(p.grad is not None for p in model.parameters())
+
+
+def regressor(**options) -> GraphRegressor:
+    with seeded(0):
+        pde = Diffusion("learnable", "sym")
+        return GraphRegressor(5, 2, pde, t=1.0, method="rk4", dt=0.25, hidden=16, pos_channels=2, **options).double()
+
+
+@pytest.mark.parametrize("pool", ["mean", "sum"])
+def test_graph_regressor_sees_each_graph_alone_and_adds_up(pool, graph):
+    other = Graph.grid(2, 5).with_node(x=torch.randn(10, 5, generator=torch.Generator().manual_seed(2)))
+    model = regressor(pool=pool)
+    one, two = graph.to(torch.float64), other.to(torch.float64)
+    values = model(batch_of(one, two))
+    assert values.shape == (2, 2)
+    torch.testing.assert_close(values, torch.cat([model(one), model(two)]))
+    twice = torch.cat([one.edge_index, one.edge_index + 12], 1)  # two copies of a graph, seen as one
+    x, pos = torch.cat([one.node["x"]] * 2), torch.cat([one.pos] * 2)
+    both = model(Graph.from_edges(twice, pos=pos, node={"x": x})) - model.decoder.linear.bias
+    single = model(one) - model.decoder.linear.bias
+    torch.testing.assert_close(both, single if pool == "mean" else 2 * single)
+    seen = model.at(batch_of(one, two), [0.0, 1.0])
+    torch.testing.assert_close(seen.logits[-1], values)
+    assert seen.energies.shape == (2, 2) and bool((seen.energies[1] < seen.energies[0]).all())
+
+
+def test_graph_regressor_learns_a_number_of_each_graph():
+    """The mean degree of rings and paths of different sizes."""
+    graphs = [Graph.ring(n) for n in (4, 5, 6, 8)] + [Graph.path(n) for n in (3, 4, 5, 7)]
+    graphs = [g.with_node(x=g.degree.float().unsqueeze(1)) for g in graphs]
+    targets = torch.stack([g.degree.float().mean() for g in graphs]).unsqueeze(1)
+    with seeded(0):
+        model = GraphRegressor(1, 1, Diffusion(), t=0.5, method="rk4", dt=0.25, hidden=8)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    losses = []
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.mse_loss(torch.cat([model(g) for g in graphs]), targets)
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.05 * losses[0] and losses[-1] < 0.02
+
+
+def test_graph_regressor_answers_another_pool():
+    with pytest.raises(ValueError, match="Did you mean 'mean'"):
+        regressor(pool="maen")
+
+
+def test_models_share_one_shape():
+    for cls in (NodeClassifier, GraphClassifier, GraphRegressor):
+        assert cls.__bases__ == (PDEModel,) and "forward" not in vars(cls) and "at" not in vars(cls)
 
 
 def test_graph_classifier_names_missing_positions(graph):
