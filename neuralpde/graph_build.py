@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from .errors import GraphError
+
+_TREE_DIMENSIONS = 10  # above these a k-d tree looks at nearly every point, and comparing all pairs is faster
 
 
 class Edges(NamedTuple):
@@ -67,17 +70,39 @@ def complete_edges(n: int) -> Edges:
     return Edges((1 - torch.eye(n, dtype=torch.int64)).nonzero().t().contiguous(), n)
 
 
-def knn_edges(points: Tensor, k: int, *, chunk: int = 4_000_000) -> Edges:
+def knn_edges(points: Tensor, k: int) -> Edges:
     """Join i and j if j is among the k nearest of i or i among the k nearest of j (Euclidean, itself excluded).
 
-    Costs O(n^2 d) time; distances are held for `chunk` pairs at a time.
+    In few dimensions on a CPU a k-d tree finds them in O(n log n); elsewhere all pairs are compared, some rows at a time.
     """
     if points.dim() != 2:
         raise GraphError(f"points has shape {tuple(points.shape)}; expected (N, d).")
-    n = points.size(0)
+    n, dims = points.shape
     if not 1 <= k < n:
         raise GraphError(f"k={k} neighbours of {n} points: expected 1 <= k <= {n - 1}.")
     points = points.detach()
+    if not bool(torch.isfinite(points).all()):
+        bad = int((~torch.isfinite(points)).any(1).nonzero()[0])
+        raise GraphError(f"points[{bad}] is not finite; a nearest neighbour needs a distance. Leave those points out.")
+    few = dims <= _TREE_DIMENSIONS and points.device.type == "cpu"
+    nearest = _nearest_by_tree(points, k) if few else _nearest_by_pairs(points, k)
+    target = torch.arange(n, device=points.device).repeat_interleave(k)
+    pairs = both_ways(torch.stack([nearest.flatten(), target]))
+    keys = torch.unique(pairs[0] * n + pairs[1])
+    return Edges(torch.stack([keys // n, keys % n]), n, pos=points)
+
+
+def _nearest_by_tree(points: Tensor, k: int) -> Tensor:
+    """Indices `[n, k]` of the nearest others; where points coincide, a point need not be the first that it finds."""
+    found = torch.from_numpy(cKDTree(points.double().numpy()).query(points.double().numpy(), k + 1)[1].astype("int64"))
+    itself = found == torch.arange(len(points)).unsqueeze(1)
+    itself[:, -1] |= ~itself.any(1)  # the point itself is not among k + 1 twins: drop any one of them
+    return found[~itself].view(-1, k)
+
+
+def _nearest_by_pairs(points: Tensor, k: int, chunk: int = 4_000_000) -> Tensor:
+    """Indices `[n, k]` of the nearest others; distances are held for `chunk` pairs at a time."""
+    n = len(points)
     rows = max(1, chunk // n)
     nearest = []
     for start in range(0, n, rows):
@@ -85,10 +110,7 @@ def knn_edges(points: Tensor, k: int, *, chunk: int = 4_000_000) -> Edges:
         here = torch.arange(block.size(0), device=points.device)
         block[here, here + start] = torch.inf
         nearest.append(block.topk(k, largest=False).indices)
-    target = torch.arange(n, device=points.device).repeat_interleave(k)
-    pairs = both_ways(torch.stack([torch.cat(nearest).flatten(), target]))
-    keys = torch.unique(pairs[0] * n + pairs[1])
-    return Edges(torch.stack([keys // n, keys % n]), n, pos=points)
+    return torch.cat(nearest)
 
 
 def repeat_edges(edges: Edges, copies: int) -> Edges:

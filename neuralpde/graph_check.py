@@ -9,6 +9,8 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
+from solvers import Pattern
+
 from .errors import GraphError
 from .graph_build import Edges
 
@@ -149,6 +151,12 @@ def check_rows(values: Mapping[str, Tensor | None], rows: int, what: str) -> Non
     for name, value in values.items():
         if value is not None and (value.dim() == 0 or value.size(0) != rows):
             raise GraphError(f"{name} has shape {tuple(value.shape)}; expected {rows} rows, one per {what}.")
+
+
+def mirrored(pattern: Pattern) -> bool:
+    """Whether a pattern and its transpose are the same when sorted; operators need both sorted anyway."""
+    here, there = pattern.by_row, pattern.transposed.by_row
+    return torch.equal(here.pointers, there.pointers) and torch.equal(here.columns, there.columns)
 
 
 def unpaired(edge_index: Tensor, weight: Tensor | None, num_nodes: int) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from solvers import Pattern, PerGraph, Plain, Space
 
 from .graph_build import Edges, complete_edges, grid_edges, knn_edges, path_edges, repeat_edges, ring_edges, symmetrise
-from .graph_check import as_edge_index, check_parts, refuse_directed, unpaired, warn_unentered
+from .graph_check import as_edge_index, check_parts, mirrored, refuse_directed, unpaired, warn_unentered
 from .graph_convert import SparseMatrix, data_edges, edges_data, edges_networkx, edges_scipy, networkx_edges, scipy_edges
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ class Graph:
     @cached_property
     def undirected(self) -> bool:
         """Whether every edge has its reverse with the same weight."""
+        if self.weight is None and mirrored(self.pattern):
+            return True
         missing, unequal = unpaired(self.edge_index, self.weight, self.num_nodes)
         return not bool((missing | unequal).any())
 

@@ -73,17 +73,27 @@ def test_grid_positions_are_column_and_row():
     assert torch.allclose((graph.pos[source] - graph.pos[target]).norm(dim=1), torch.ones(graph.num_edges))
 
 
-@pytest.mark.parametrize(("n", "d", "k", "chunk"), [(40, 3, 4, 4_000_000), (40, 3, 4, 100), (25, 1, 7, 50)])
-def test_knn_is_the_union_of_nearest_neighbours(n: int, d: int, k: int, chunk: int):
-    from neuralpde.graph_build import knn_edges
-
+@pytest.mark.parametrize(("n", "d", "k"), [(40, 3, 4), (40, 14, 4), (25, 1, 7)])
+def test_knn_is_the_union_of_nearest_neighbours(n: int, d: int, k: int):
     points = torch.randn(n, d, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     distance = torch.cdist(points, points).fill_diagonal_(math.inf)
     near = torch.zeros(n, n, dtype=torch.bool).scatter_(1, distance.argsort(dim=1)[:, :k], True)
     expected = (near | near.t()).to(torch.float64)
-    edges = knn_edges(points, k, chunk=chunk)
-    assert torch.equal(dense(Graph.from_edges(edges.edge_index, num_nodes=n)), expected)
     assert torch.equal(dense(Graph.knn(points, k)), expected)
+
+
+@pytest.mark.parametrize("chunk", [4_000_000, 100])
+def test_the_tree_and_the_pairs_find_the_same_neighbours(chunk: int):
+    from neuralpde.graph_build import _nearest_by_pairs, _nearest_by_tree
+
+    points = torch.rand(60, 4, generator=torch.Generator().manual_seed(2))
+    tree, pairs = _nearest_by_tree(points, 5), _nearest_by_pairs(points, 5, chunk)
+    assert torch.equal(tree.sort(1).values, pairs.sort(1).values)
+
+
+def test_knn_names_the_point_that_is_not_finite():
+    with pytest.raises(GraphError, match=r"points\[3\] is not finite"):
+        Graph.knn(torch.tensor([[0.0], [1.0], [2.0], [torch.nan]]), 1)
 
 
 def test_knn_of_coinciding_points_excludes_the_point_itself():
