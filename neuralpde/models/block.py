@@ -6,15 +6,17 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
+import torch
 from torch import Tensor, nn
 
 from solvers import Integrator, SolveOptions, StabilityError, Stats, method_named, unknown
 
-from ..graph import Graph
+from ..graph import Graph, as_graph
 from ..monitors.base import Monitor
 from ..pdes.base import GraphPDE
 from ..simulate import Simulation, simulate
 from .inputs import read_inputs
+from .memory import warn_of_memory
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -39,7 +41,8 @@ class PDEBlock(nn.Module):
     Raises:
         ValueError: `t` is not positive, or an option is unknown.
 
-    An explicit step beyond its stability limit is refused by `simulate`; here it is warned of, once.
+    An explicit step beyond its stability limit is refused by `simulate`; here it is warned of, once. So is a solve whose
+    steps will not fit into memory for backpropagation, before it begins.
 
     Reference: Chen, Rubanova, Bettencourt, Duvenaud (2018), Neural ordinary differential equations; Poli et al. (2019),
     Graph neural ordinary differential equations.
@@ -59,6 +62,7 @@ class PDEBlock(nn.Module):
         self.pde, self.t, self.method, self.options = pde, float(t), method, options
         self.stats: Stats | None = None
         self._warned = False
+        self._weighed: tuple[object, ...] | None = None  # the solve whose memory was looked at last
 
     def forward(
         self,
@@ -96,6 +100,8 @@ class PDEBlock(nn.Module):
     ) -> Simulation:
         """The solve that `forward` does, at other times, with all that a `Simulation` tells; see `neuralpde.simulate`."""
         options: SolveOptions = {**self.options, "save": save}
+        graph = as_graph(graph)
+        self._weigh(graph, u0)
         if self._warned:
             options["stability_check"] = False
         try:
@@ -107,6 +113,13 @@ class PDEBlock(nn.Module):
             result = simulate(self.pde, graph, u0, t, self.method, monitors=monitors, **options)
         self.stats = result.stats
         return result
+
+    def _weigh(self, graph: Graph, u0: Tensor) -> None:
+        """Look at the memory of a solve that needs a gradient, once for each size of the problem."""
+        size = (u0.shape, graph.num_edges, self.t)
+        if torch.is_grad_enabled() and size != self._weighed:
+            self._weighed = size
+            warn_of_memory(self.pde, graph, u0, self.t, self.method, self.options, stacklevel=6)
 
     def extra_repr(self) -> str:
         settings = "".join(f", {name}={value!r}" for name, value in self.options.items())

@@ -1,0 +1,192 @@
+"""What backpropagation through a solve will keep in memory, measured on a few steps, before a long solve begins."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from solvers import BackEnd, ExactFlow, IntegrationError, Integrator, SolveOptions, method_named
+
+from ..graph import Graph
+from ..pdes.base import GraphPDE
+from ..simulate import Simulation, simulate
+
+_PROBE = 4  # steps: what 8 of them keep beyond what 4 keep is the share of a step; multistep methods have started by then
+_TENSORS = 12  # a step keeps this many states or so: below a quarter of the free memory by this measure nothing is measured
+_ADAPTIVE = 300  # steps that an adaptive solve is taken to have until it is tried
+_SHARE = 0.8  # of the free memory that may be used without a word
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """What a solve keeps for its backward pass, in bytes.
+
+    Args:
+        steps: of the solve.
+        shape, dtype: of the features.
+        state: one state.
+        step: what one step keeps, measured.
+        once: what is kept whatever the number of steps, measured.
+        reversible: whether the method can undo its steps.
+    """
+
+    steps: int
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    state: int
+    step: int
+    once: int
+    reversible: bool
+
+    @property
+    def backprop(self) -> int:
+        """`once + steps * step`."""
+        return self.once + self.steps * self.step
+
+    @property
+    def checkpoint(self) -> int:
+        """`2 sqrt(steps)` states, and a piece of `sqrt(steps)` steps at a time."""
+        return self.once + int(self.steps**0.5 * (2 * self.state + self.step))
+
+    @property
+    def one_step(self) -> int:
+        """For the gradients that keep no step ("reversible", "adjoint"): one step and a few states."""
+        return self.once + self.step + 4 * self.state
+
+    def message(self, free: int) -> str:
+        """The warning: what is needed, what there is, what to do."""
+        kind = str(self.dtype).removeprefix("torch.")
+        others = ['gradient="reversible"'] * self.reversible + ['gradient="adjoint"']
+        return (
+            f"backpropagation keeps all {self.steps:,} steps of ({' x '.join(f'{n:,}' for n in self.shape)}) {kind}: about "
+            f"{_bytes(self.backprop)} ({_bytes(self.step)} a step, measured); {_bytes(free)} are free. "
+            f'gradient="checkpoint" needs about {_bytes(self.checkpoint)}, {" or ".join(others)} about {_bytes(self.one_step)}.'
+        )
+
+
+def warn_of_memory(
+    pde: GraphPDE, graph: Graph, u0: Tensor, span: float, method: str | Integrator, options: SolveOptions, stacklevel: int
+) -> None:
+    """Warn if the steps of a solve with `gradient="backprop"` will not fit into the free memory.
+
+    A solve that is small by any measure is not looked at; for another one a few steps are tried, and if the method chooses
+    its own steps, the whole solve is tried without a gradient, to count them.
+    """
+    if not torch.is_grad_enabled() or options.get("gradient", "backprop") != "backprop" or not _learns(pde, graph, u0):
+        return
+    dt = options.get("dt")
+    steps = _ADAPTIVE if dt is None else span / dt
+    unit = (u0.numel() + 4 * graph.num_edges) * u0.element_size()
+    free = free_memory(u0.device)
+    if free is None or steps * _TENSORS * unit < free / 4:
+        return
+    estimate = backprop_memory(pde, graph, u0, span, method, options)
+    if estimate is not None and estimate.backprop > _SHARE * free:
+        warnings.warn(estimate.message(free), stacklevel=stacklevel + 1)
+
+
+def backprop_memory(
+    pde: GraphPDE, graph: Graph, u0: Tensor, span: float, method: str | Integrator, options: SolveOptions
+) -> MemoryEstimate | None:
+    """What backpropagation through a solve from 0 to `span` keeps; None where it keeps no steps, or the solve fails.
+
+    The bytes of a step are those of the tensors that autograd saves, each storage counted once; the random generators are
+    left as they were.
+    """
+    if method != "auto" and isinstance(method_named(method), BackEnd):
+        return None
+    plain: SolveOptions = {**options, "stability_check": False, "callbacks": (), "events": (), "progress": False}
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[u0.device] if u0.is_cuda else []):
+        warnings.simplefilter("ignore")
+        try:
+            return _measure(pde, graph, u0, span, method, plain)
+        except IntegrationError:
+            return None
+
+
+def _measure(
+    pde: GraphPDE, graph: Graph, u0: Tensor, span: float, method: str | Integrator, options: SolveOptions
+) -> MemoryEstimate | None:
+    dt = options.get("dt")
+    if dt is None:
+        with torch.no_grad():
+            tried = simulate(pde, graph, u0, span, method, **{**options, "save": "final"})
+        steps = max(1, tried.stats.accepted)
+        method, dt = method_named(tried.solution.method) if method == "auto" else method, span / steps
+        if isinstance(method_named(method), ExactFlow):
+            return None
+    else:
+        steps = max(1, round(span / dt))
+    few = max(1, min(_PROBE, steps // 4))
+    fixed: SolveOptions = {**options, "save": "final", "dt": dt, "controller": None}
+
+    def run(count: int) -> Simulation:
+        return simulate(pde, graph, u0, count * dt, method, **fixed)
+
+    (some, _), (twice, result) = _kept(lambda: run(few)), _kept(lambda: run(2 * few))
+    step = (twice - some) // few
+    undoes = hasattr(method_named(method) if method != "auto" else method_named(result.solution.method), "undo")
+    state = result.solution.y[-1].numel() * u0.element_size()
+    return MemoryEstimate(steps, tuple(u0.shape), u0.dtype, state, step, max(0, some - few * step), undoes)
+
+
+def _kept(run: Callable[[], Simulation]) -> tuple[int, Simulation]:
+    """The bytes that autograd saves during a solve, and its result."""
+    seen: dict[int, tuple[int, Tensor]] = {}
+
+    def pack(x: Tensor) -> Tensor:
+        storage = x.untyped_storage()
+        seen[storage.data_ptr()] = (storage.nbytes(), x)  # x is held, so that no address is used twice
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        result = run()
+    return sum(size for size, _ in seen.values()), result
+
+
+def _learns(pde: GraphPDE, graph: Graph, u0: Tensor) -> bool:
+    held = [u0, *pde.parameters(), *([] if graph.weight is None else [graph.weight])]
+    return any(x.requires_grad for x in held)
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that can still be had on a device; None where the system does not say."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
+    if device.type != "cpu":
+        return None
+    bounds = [_available(), _left_in_group()]
+    return min((b for b in bounds if b is not None), default=None)
+
+
+def _available() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        names = os.sysconf_names if hasattr(os, "sysconf_names") else {}
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if "SC_PHYS_PAGES" in names else None
+
+
+def _left_in_group() -> int | None:
+    """What a container's limit leaves."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        return int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _bytes(n: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if n < 1024:
+            return f"{n:.3g} {unit}"
+        n /= 1024
+    return f"{n:,.3g} TiB"
