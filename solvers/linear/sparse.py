@@ -74,13 +74,25 @@ class SparseOperator(LinearOperator):
             raise ValueError(f"operand has {n} rows on axis -2 (shape {tuple(x.shape)}); expected {self.shape[1]}")
         return spmm(self.pattern, self.values, x, self._stored)
 
-    @cached_property
-    def adjoint(self) -> LinearOperator:  # type: ignore[override]
+    @property
+    def adjoint(self) -> LinearOperator:
         if self.symmetric:
             return self
+        recorded = torch.is_grad_enabled() and self.values.requires_grad and self.values.is_complex()
+        return self._recorded_adjoint if recorded else self._adjoint
+
+    @cached_property
+    def _adjoint(self) -> SparseOperator:
+        return self._turned()
+
+    @cached_property
+    def _recorded_adjoint(self) -> SparseOperator:
+        return self._turned()  # conjugate values that were made without a record have no gradient: they are kept apart
+
+    def _turned(self) -> SparseOperator:
         values = self.values.conj().resolve_conj() if self.values.is_complex() else self.values
         twin = SparseOperator(self.pattern.transposed, values, metzler=self.metzler, interval=self.interval)
-        vars(twin)["adjoint"] = self
+        vars(twin)["_adjoint"] = vars(twin)["_recorded_adjoint"] = self
         return twin
 
     def diagonal(self) -> Tensor:
