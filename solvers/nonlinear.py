@@ -4,25 +4,29 @@
 
 Sizes are those of the error control: `|x| = rms(x / (tol (atol + rtol |y|)))`, the largest over the groups of the Space, and
 the iteration ends when `|G| <= 1`, or when the updates and their contraction say that the error is below 1. By the implicit
-function theorem the gradient of the root is one solve with `I - h J^H`.
+function theorem the gradient of the root is one solve with `I - h J^H` (`implicit_root`).
 
 Reference: Dembo, Eisenstat & Steihaug (1982) SIAM J. Numer. Anal. 19, 400; Hairer & Wanner (1996) IV.8.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from .errors import IntegrationError
+from .implicit_root import Implicit
 from .linear.default import default_solver
-from .linear.jacobian import Jacobian, linearise
+from .linear.jacobian import linearise
 from .linear.solver import LinearSolver
-from .operator import Shifted
+from .operator import LinearOperator, Shifted
 from .protocols import Problem, Work
+from .structure import rebind, requiring_grad
 
 TOLERANCE = 0.02  # of the error that a step may make
 _LOOSEST, _TIGHTEST = 0.1, 1e-3  # relative residual of the linear solves
@@ -73,12 +77,8 @@ class NewtonKrylov:
         root = self._iterate(problem, t, h, b.detach(), guess.detach())
         if root.status != "ok" or not torch.is_grad_enabled():
             return root
-        value = problem.f(t, root.y)
-        work = root.work + Work(evaluations=1)
-        if not (value.requires_grad or b.requires_grad):
-            return Root(root.y, "ok", work)
-        defect = root.y - h * value - b  # close to zero: what it depends on, the root depends on
-        return Root(_ImplicitRoot.apply(self, problem, t, h, root.y, defect), "ok", work)  # type: ignore[arg-type]
+        y, evaluations = _Stage(partial(self._inverse, problem), problem, t, h).connected(root.y, b)
+        return Root(y, "ok", root.work + Work(evaluations=evaluations))
 
     @torch.no_grad()
     def _iterate(self, problem: Problem, t: float, h: float, b: Tensor, y: Tensor) -> Root:
@@ -129,45 +129,36 @@ class NewtonKrylov:
             f"in units of {TOLERANCE:g} times the step's tolerance (wanted 1)"
         )
 
-    def adjoint_solve(self, problem: Problem, jacobian: Jacobian, h: float, g: Tensor) -> Tensor:
-        """`(I - h J^H)^-1 g`, to the accuracy of the gradient."""
-        system = Shifted(jacobian, 1.0, -h).adjoint
-        solver = self.linear_solver or default_solver(system, problem.space)
-        rtol = max(min(self.linear_rtol or 1.0, TOLERANCE * problem.rtol), 50 * torch.finfo(g.dtype).eps)
-        solved = solver.prepare(system, problem.space).solve(g, rtol=rtol)
-        if not solved.converged:
-            raise IntegrationError(f"the gradient of an implicit step needs a linear solve: {solved.message}", "linear")
-        return solved.x
+    def _inverse(self, problem: Problem, system: LinearOperator) -> Callable[[Tensor], Tensor]:
+        """`g -> system^-1 g`, to the accuracy of the gradient."""
+        prepared = (self.linear_solver or default_solver(system, problem.space)).prepare(system, problem.space)
+
+        def solve(g: Tensor) -> Tensor:
+            rtol = max(min(self.linear_rtol or 1.0, TOLERANCE * problem.rtol), 50 * torch.finfo(g.dtype).eps)
+            solved = prepared.solve(g, rtol=rtol)
+            if not solved.converged:
+                raise IntegrationError(f"the gradient of an implicit step needs a linear solve: {solved.message}", "linear")
+            return solved.x
+
+        return solve
 
 
-class _ImplicitRoot(torch.autograd.Function):
-    """The root y as a function of the defect r(theta) at fixed y: `dy = -(I - h J)^-1 dr`."""
+@dataclass(frozen=True, eq=False)
+class _Stage(Implicit):
+    """`r = y - h f(t, y) - b`."""
 
-    @staticmethod
-    def forward(ctx, method: NewtonKrylov, problem: Problem, t: float, h: float, root: Tensor, defect: Tensor) -> Tensor:
-        ctx.method, ctx.problem, ctx.t, ctx.h = method, problem, t, h
-        ctx.save_for_backward(root)
-        return root.clone()
+    def point(self, x: Tensor) -> Tensor:
+        return x
 
-    @staticmethod
-    def backward(ctx, g: Tensor):
-        (root,) = ctx.saved_tensors
-        with torch.no_grad():
-            jacobian = linearise(ctx.problem, ctx.t, root, forward=False)
-            back = -ctx.method.adjoint_solve(ctx.problem, jacobian, ctx.h, g)
-        if torch.is_grad_enabled():
-            back = _Once.apply(back, g)
-        return None, None, None, None, None, back
+    def residual(self, x: Tensor, b: Tensor) -> Tensor:
+        return x - self.h * self.problem.f(self.t, x) - b
 
+    def held(self) -> list[Tensor]:
+        return requiring_grad(self.problem.field)
 
-class _Once(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, value: Tensor, source: Tensor) -> Tensor:
-        return value.clone()
-
-    @staticmethod
-    def backward(ctx, g: Tensor):
-        raise NotImplementedError(
-            "an implicit step on a nonlinear field has first derivatives only; for second ones hand a linear field as "
-            "LinearFlow(operator, source), or take an explicit method"
-        )
+    def pulled_back(self, x: Tensor, held: Sequence[Tensor], cotangent: Tensor) -> list[Tensor | None]:
+        aliases = [theta.view_as(theta) for theta in held]
+        value = rebind(self.problem, list(held), aliases).f(self.t, x)
+        if not (aliases and value.requires_grad):
+            return [None] * len(aliases)
+        return list(torch.autograd.grad(value, aliases, self.h * cotangent, create_graph=True, allow_unused=True))

@@ -6,19 +6,22 @@ The Jacobian depends on the state and on what the field holds, and the solution 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..errors import IntegrationError
+from ..implicit_root import Implicit
 from ..linear.default import default_solver
+from ..linear.field_jacobian import FieldJacobian
 from ..linear.jacobian import Jacobian, linearise
 from ..linear.solver import LinearSolver, Prepared, Solve
 from ..nonlinear import TOLERANCE, weights
-from ..operator import Shifted
+from ..operator import LinearOperator, Shifted
 from ..protocols import Problem
+from ..structure import rebind, requiring_grad
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +29,8 @@ class JacobianSystem:
     """`I - h J` at one `(t, y)`.
 
     Args:
+        problem: holds the field.
+        t, y: where J is taken.
         prepared: how it is solved.
         jacobian: J; recorded on the state itself where `tracked`.
         h: step.
@@ -35,6 +40,9 @@ class JacobianSystem:
         backward_rtol: relative residual of the solves for gradients.
     """
 
+    problem: Problem
+    t: float
+    y: Tensor
     prepared: Prepared
     jacobian: Jacobian
     h: float
@@ -52,7 +60,7 @@ class JacobianSystem:
         system = Shifted(jacobian, 1.0, -h)
         prepared = (solver or default_solver(system, problem.space)).prepare(system, problem.space)
         backward = max(min(rtol or 1.0, TOLERANCE * problem.rtol), 50 * torch.finfo(y.dtype).eps)
-        return cls(prepared, jacobian, h, tracked, weights(problem, y), rtol, backward)
+        return cls(problem, t, y, prepared, jacobian, h, tracked, weights(problem, y), rtol, backward)
 
     def solve(self, b: Tensor) -> Solve:
         """The solution, connected to the graph if it is tracked."""
@@ -63,11 +71,22 @@ class JacobianSystem:
         solved = self.prepared.iterate(b.detach(), None, rtol)
         if not self.tracked or not solved.converged:
             return solved
-        defect = solved.x - self.h * self._product(solved.x) - b
-        x = _Solved.apply(self, solved.x, defect)
-        return Solve(x, solved.iterations, solved.products, solved.residual, solved.status)  # type: ignore[arg-type]
+        x, _ = _Stage(self._inverse, self.problem, self.t, self.h, self).connected(solved.x, b)
+        return replace(solved, x=x)
 
-    def _product(self, x: Tensor) -> Tensor:
+    def _inverse(self, system: LinearOperator) -> Callable[[Tensor], Tensor]:
+        prepared = self.prepared.solver.prepare(system, self.prepared.space)
+
+        def solve(g: Tensor) -> Tensor:
+            solved = prepared.solve(g, rtol=self.backward_rtol)
+            if not solved.converged:
+                why = f"the gradient of a linearly implicit step needs a linear solve: {solved.message}"
+                raise IntegrationError(why, "linear")
+            return solved.x
+
+        return solve
+
+    def product(self, x: Tensor) -> Tensor:
         """`J x` as a function of the state and of what the field holds."""
         image, probe = self.jacobian.image, self.jacobian.probe
         if image is None or probe is None:
@@ -76,19 +95,28 @@ class JacobianSystem:
         return torch.zeros_like(x) if product is None else product
 
 
-class _Solved(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, system: JacobianSystem, x: Tensor, defect: Tensor) -> Tensor:
-        ctx.system = system
-        return x.clone()
+@dataclass(frozen=True, eq=False)
+class _Stage(Implicit):
+    """`r = x - h J(y) x - b`."""
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, g: Tensor):
-        solved = ctx.system.prepared.adjoint().iterate(g, None, ctx.system.backward_rtol)
-        if not solved.converged:
-            raise IntegrationError(f"the gradient of a linearly implicit step needs a linear solve: {solved.message}", "linear")
-        return None, None, -solved.x
+    system: JacobianSystem
+
+    def point(self, x: Tensor) -> Tensor:
+        return self.system.y
+
+    def residual(self, x: Tensor, b: Tensor) -> Tensor:
+        return x - self.h * self.system.product(x) - b
+
+    def held(self) -> list[Tensor]:
+        y = self.system.y
+        return [*([y] if y.requires_grad else []), *requiring_grad(self.problem.field)]
+
+    def pulled_back(self, x: Tensor, held: Sequence[Tensor], cotangent: Tensor) -> list[Tensor | None]:
+        aliases = [theta.view_as(theta) for theta in held]
+        image = rebind(FieldJacobian(self.problem, self.t, self.system.y), list(held), aliases).matvec(x)
+        if not (aliases and image.requires_grad):
+            return [None] * len(aliases)
+        return list(torch.autograd.grad(image, aliases, self.h * cotangent, create_graph=True, allow_unused=True))
 
 
 def _recorded(problem: Problem, t: float, y: Tensor) -> Jacobian:

@@ -17,16 +17,19 @@ from .jacobian import Jacobian, linearise
 class FieldJacobian(LinearOperator):
     """`J = df/dy` at `(t, y)`, on states of the shape of y; gradients flow to y and to the tensors that the field shows.
 
-    Without gradients the products are those of the recorded `Jacobian`.
+    Without gradients the products are those of the recorded `Jacobian`; with them they can be differentiated any number of
+    times, as far as the field can.
 
     Args:
         problem: holds the field.
         t, y: where.
+        transposed: whether this is `J^H`.
     """
 
     problem: Problem
     t: float
     y: Tensor
+    transposed: bool = False
     columnwise = False
 
     @property
@@ -43,19 +46,27 @@ class FieldJacobian(LinearOperator):
 
     @cached_property
     def recorded(self) -> Jacobian:
-        return linearise(self.problem, self.t, self.y)
+        found = linearise(self.problem, self.t, self.y)
+        return found.adjoint if self.transposed else found
 
     def matvec(self, x: Tensor) -> Tensor:
-        """`J x` for x of the shape of the state."""
+        """`J x` (or `J^H x`) for x of the shape of the state."""
         if not torch.is_grad_enabled():
             return self.recorded.matvec(x)
         y = self.y.view_as(self.y) if self.y.requires_grad else self.y.detach().requires_grad_()
-        found = _forward_derivative(self.problem.f(self.t, y), y, x)
+        out = self.problem.f(self.t, y)
+        found = _backward_derivative(out, y, x) if self.transposed else _forward_derivative(out, y, x)
         return torch.zeros_like(x) if found is None else found
 
     @property
-    def adjoint(self) -> LinearOperator:
-        return self.recorded.adjoint
+    def adjoint(self) -> FieldJacobian:
+        twin = FieldJacobian(self.problem, self.t, self.y, not self.transposed)
+        if "recorded" in vars(self):
+            vars(twin)["recorded"] = self.recorded.adjoint
+        return twin
+
+    def to_dense(self) -> Tensor:
+        return self.recorded.to_dense()
 
 
 def time_derivative(problem: Problem, t: float, y: Tensor) -> Tensor | None:
@@ -70,6 +81,12 @@ def time_derivative(problem: Problem, t: float, y: Tensor) -> Tensor | None:
             return None
         found = _forward_derivative(out, time, torch.ones_like(time))
     return found if found is None or torch.is_grad_enabled() else found.detach()
+
+
+def _backward_derivative(out: Tensor, source: Tensor, cotangent: Tensor) -> Tensor | None:
+    if not out.requires_grad:
+        return None
+    return torch.autograd.grad(out, source, cotangent, create_graph=True, allow_unused=True)[0]
 
 
 def _forward_derivative(out: Tensor, source: Tensor, along: Tensor) -> Tensor | None:
