@@ -5,6 +5,9 @@
 With a second basis W, K' of the adjoint operator from the gradient g, the gradient at b is `|g| W f(K') e_1`, and the one at
 A is `|b| |g| W M V^H` with M the upper right block of `f([[conj K', e_1 e_1^T], [0, K^T]])`. One set of scalars per group.
 
+Second derivatives: the gradient G at theta, multiplied by w, is `<g, L_f(A, dA/dtheta w) b>`, a function of one operator of
+twice the size (`WithDerivative`), whose gradients are again of this closed form; and so on for higher ones.
+
 Reference: Saad (1992) SIAM J. Numer. Anal. 29, 209 (the error estimate); Higham (2008) Functions of Matrices, 3.2 (Frechet).
 """
 
@@ -16,12 +19,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..operator import LinearOperator
 from ..space import Space
+from ..stacked import StackedSpace
 from ..structure import rebind, requiring_grad
 from .phi import PhiSum
+from .with_derivative import WithDerivative, derivative_scale
 
 _EVERY = 4  # products between two looks at the error
 
@@ -114,6 +118,21 @@ class _Rule:
     most: int
     dimension: int
 
+    def left_bases(self, g: Tensor) -> list[Basis]:
+        """Bases of the adjoint operator from the gradients at the outputs."""
+        adjoint, norm = self.A.adjoint, self.space.norm
+        return [
+            krylov_basis(adjoint, part, self.space, f, self.rtol * norm(part.detach()), self.most)
+            for f, part in zip(self.functions, g, strict=True)
+        ]
+
+    def of_pair(self, pair: WithDerivative, b: Tensor) -> Tensor:
+        """`L_f(A, E) b` for every function, `[functions, *state]`."""
+        space, start = StackedSpace(self.space), torch.stack([torch.zeros_like(b), b])
+        most, hardest = 2 * self.most, self.functions[-1]
+        basis = krylov_basis(pair, start, space, hardest, self.rtol * space.norm(start.detach()), most)
+        return krylov_functions(pair, space, self.functions, start, basis, self.rtol, most)[:, 0]
+
 
 class _Functions(torch.autograd.Function):
     @staticmethod
@@ -123,20 +142,52 @@ class _Functions(torch.autograd.Function):
         return out.clone()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
         b, *held = ctx.saved_tensors
-        rule, space = ctx.rule, ctx.rule.space
-        wanted = [h for h, needed in zip(held, ctx.needs_input_grad[3:], strict=True) if needed]
-        bases = [
-            krylov_basis(rule.A.adjoint, part, space, f, rule.rtol * space.norm(part), rule.most)
-            for f, part in zip(rule.functions, g, strict=True)
-        ]
-        to_b = None
-        if ctx.needs_input_grad[2]:
-            to_b = torch.stack([w.apply(f, space) for f, w in zip(rule.functions, bases, strict=True)]).sum(0)
-        found = iter(_to_held(rule, b, wanted, bases) if wanted else [])
-        return None, None, to_b, *(next(found) if needed else None for needed in ctx.needs_input_grad[3:])
+        rule, space, needed = ctx.rule, ctx.rule.space, ctx.needs_input_grad
+        wanted = [h for h, need in zip(held, needed[3:], strict=True) if need]
+        bases, to_b = rule.left_bases(g), None
+        if needed[2]:
+            adjoint = rule.A.adjoint
+            parts = [
+                krylov_functions(adjoint, space, [f], part, basis, rule.rtol, rule.most)[0]
+                for f, part, basis in zip(rule.functions, g, bases, strict=True)
+            ]
+            to_b = torch.stack(parts).sum(0)
+        to_held: Any = ()
+        if wanted:
+            to_held = _HeldGradient.apply(rule, bases, b, g, *wanted)
+        found = iter(to_held)
+        return None, None, to_b, *(next(found) if need else None for need in needed[3:])
+
+
+class _HeldGradient(torch.autograd.Function):
+    """The gradient at what A holds, as a function of it, of b and of the gradient that comes in."""
+
+    @staticmethod
+    def forward(ctx: Any, rule: _Rule, bases: list[Basis], b: Tensor, g: Tensor, *held: Tensor) -> tuple[Tensor, ...]:
+        ctx.rule = rule
+        ctx.save_for_backward(b, g, *held)
+        return tuple(_to_held(rule, b, list(held), bases))
+
+    @staticmethod
+    def backward(ctx: Any, *along: Tensor) -> Any:  # type: ignore[override]
+        b, g, *held = ctx.saved_tensors
+        rule, again = ctx.rule, torch.is_grad_enabled()
+        with torch.enable_grad():
+            if again:
+                start, g, *leaves = (t.view_as(t) for t in (b, g, *held))
+            else:
+                start, *leaves = (t.detach().requires_grad_() for t in (b, *held))
+                along = tuple(w.detach() for w in along)
+            A = rebind(rule.A, held, leaves)
+            scale = derivative_scale(A, tuple(leaves), along, start, rule.space.norm)
+            pair = WithDerivative(A, tuple(leaves), tuple(w / scale for w in along))
+            out = scale * rule.of_pair(pair, start)
+            inputs = [t for t in (start, *leaves) if t.requires_grad]
+            found = iter(torch.autograd.grad(out, inputs, g, create_graph=again, allow_unused=True))
+        to_b, *to_held = [next(found) if t.requires_grad else None for t in (start, *leaves)]
+        return None, None, to_b, out if again else out.detach(), *to_held
 
 
 def _to_held(rule: _Rule, b: Tensor, held: list[Tensor], bases: list[Basis]) -> list[Tensor]:

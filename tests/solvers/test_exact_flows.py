@@ -170,14 +170,20 @@ def test_gradient_of_a_scale_alone(name):
         torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", [n for n in EXACT if n != "krylov_exp"])
+@every_flow
 def test_second_derivatives(name):
     values, y = operator(name).values.clone().requires_grad_(), start(N, 1).requires_grad_()
+    c = torch.tensor(0.8, dtype=torch.float64, requires_grad=True)
+    s = start(N, 1, seed=5).requires_grad_()
 
-    def run(values: Tensor, y: Tensor) -> Tensor:
+    def free(values: Tensor, y: Tensor) -> Tensor:
         return solve(LinearFlow(operator(name, values)), y, 0.4, name, rtol=1e-12).y[1:]
 
-    assert torch.autograd.gradgradcheck(run, (values, y), atol=1e-7, fast_mode=True)
+    def driven(c: Tensor, y: Tensor, s: Tensor) -> Tensor:
+        return solve(LinearFlow(c * operator(name), s), y, 0.4, name, rtol=1e-12).y[1:]
+
+    assert torch.autograd.gradgradcheck(free, (values, y), atol=1e-7, fast_mode=True)
+    assert torch.autograd.gradgradcheck(driven, (c, y, s), atol=1e-7, fast_mode=True)
 
 
 @every_flow
