@@ -62,6 +62,7 @@ from .integrators.radau import RadauIIA3 as RadauIIA3
 from .integrators.radau import RadauIIA5 as RadauIIA5
 from .integrators.rkc2 import RKC2 as RKC2
 from .integrators.rkl2 import RKL2 as RKL2
+from .integrators.rock2 import ROCK2 as ROCK2
 from .integrators.rosenbrock import RosenbrockW as RosenbrockW
 from .integrators.runge_kutta_classics import SSPRK3 as SSPRK3
 from .integrators.runge_kutta_classics import Fehlberg45 as Fehlberg45

@@ -44,6 +44,7 @@ from .radau import RadauIIA3 as RadauIIA3
 from .radau import RadauIIA5 as RadauIIA5
 from .rkc2 import RKC2 as RKC2
 from .rkl2 import RKL2 as RKL2
+from .rock2 import ROCK2 as ROCK2
 from .rosenbrock import RosenbrockW as RosenbrockW
 from .runge_kutta_classics import SSPRK3 as SSPRK3
 from .runge_kutta_classics import Fehlberg45 as Fehlberg45

@@ -63,12 +63,18 @@ class Adams(Integrator):
     intervals: ClassVar[Mapping[int, tuple[float, float]]]  # by order: real and imaginary stability (root condition)
 
     def __post_init__(self) -> None:
-        if self.order not in (2, 3, 4, 5):
-            raise ValueError(f"{type(self).__name__} of order {self.order} is not offered; orders are 2, 3, 4 and 5")
+        if self.order not in self.intervals:
+            *most, last = self.intervals
+            offered = f"{', '.join(map(str, most))} and {last}"
+            raise ValueError(f"{type(self).__name__} of order {self.order} is not offered; orders are {offered}")
 
     @property
     def name(self) -> str:
         return f"{type(self).__name__}(order={self.order})"
+
+    @property
+    def dense_order(self) -> int:  # type: ignore[override]
+        return self.order
 
     @property
     def real_stability(self) -> float:  # type: ignore[override]
@@ -110,15 +116,16 @@ class AdamsBashforth(Adams):
     """Adams-Bashforth, `y_{n+1} = y_n + dt sum_{j<order} w_j f_{n-j}`: one evaluation a step.
 
     Args:
-        order: 2, 3, 4 or 5; the interpolant has the same order.
+        order: 1 (explicit Euler), 2, 3, 4 or 5; the interpolant has the same order.
 
     Reference: Bashforth & Adams (1883).
     """
 
     order: int = 2
-    presets: ClassVar = {f"ab{k}": {"order": k} for k in (2, 3, 4, 5)}
+    presets: ClassVar = {f"ab{k}": {"order": k} for k in (1, 2, 3, 4, 5)}
 
     intervals: ClassVar = {
+        1: (2.0, 0.0),
         2: (1.0, 0.0),
         3: (6 / 11, 0.7236272269866381),
         4: (3 / 10, 0.4299870799099),

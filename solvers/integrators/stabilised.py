@@ -2,9 +2,10 @@
 
 With `F_j = f(t + c_j dt, Y_j)`, `Y_0 = y` and `Y_1 = y + m dt F_0`, for j = 2 .. s
 
-    Y_j = (1 - mu_j - nu_j) y + mu_j Y_{j-1} + nu_j Y_{j-2} + dt (w_j F_{j-1} + g_j F_0),      y_new = Y_s
+    Y_j = (1 - mu_j - nu_j) y + mu_j Y_{j-1} + nu_j Y_{j-2} + dt (w_j F_{j-1} + g_j F_0)
 
-so that three states are kept whatever s is. For diffusion: real spectra, and nearly real ones.
+and `y_new = Y_s`, or a sum of all the Y_j: three or four states are kept whatever s is. For diffusion: real spectra, and
+nearly real ones.
 """
 
 from __future__ import annotations
@@ -31,21 +32,25 @@ class Recursion:
     """The coefficients of one number of stages.
 
     Args:
-        c: nodes `c_0 .. c_s`, `c_0 = 0`, `c_s = 1`.
+        c: nodes `c_0 .. c_s`, `c_0 = 0`; without weights `c_s = 1`.
         first: `m`.
         rows: `(mu_j, nu_j, w_j, g_j)` for j = 2 .. s.
+        weights: `b_0 .. b_s` if `y_new = sum_j b_j Y_j`; empty if `y_new = Y_s`.
     """
 
     c: tuple[float, ...]
     first: float
     rows: tuple[tuple[float, float, float, float], ...]
+    weights: tuple[float, ...] = ()
 
     def at(self, z: float) -> float:
         """The stability polynomial at a real z."""
         before, now = 1.0, 1.0 + self.first * z
-        for mu, nu, w, g in self.rows:
+        total = self.weights[0] + self.weights[1] * now if self.weights else 0.0
+        for j, (mu, nu, w, g) in enumerate(self.rows, start=2):
             before, now = now, 1 - mu - nu + mu * now + nu * before + z * (w * now + g)
-        return now
+            total += self.weights[j] * now if self.weights else 0.0
+        return total if self.weights else now
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,14 +161,17 @@ def _advance(
     tracked = torch.is_grad_enabled() and (y.requires_grad or slope.requires_grad)
     free = () if tracked else scratch or tuple(torch.empty_like(y) for _ in range(3))
     before, now = y, torch.add(y, slope, alpha=k.first * dt)
+    total = torch.mul(y, k.weights[0]).add_(now, alpha=k.weights[1]) if k.weights else None
     for j, (mu, nu, w, g) in enumerate(k.rows, start=2):
         f = problem.f(t + k.c[j - 1] * dt, now)
         if f.requires_grad:  # the field needs a gradient, or began to: nothing is overwritten from here on
             free = ()
-        out = torch.mul(y, 1 - mu - nu, out=free[j % 3]) if free and j < len(k.c) - 1 else torch.mul(y, 1 - mu - nu)
+        reused = free[j % 3] if free and (total is not None or j < len(k.c) - 1) else None
+        out = torch.mul(y, 1 - mu - nu, out=reused)
         out.add_(now, alpha=mu).add_(before, alpha=nu).add_(f, alpha=w * dt).add_(slope, alpha=g * dt)
         before, now = now, out
-    return now, free
+        total = total if total is None else total.add_(now, alpha=k.weights[j])
+    return (now if total is None else total), free
 
 
 @cache

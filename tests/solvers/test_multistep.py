@@ -54,6 +54,15 @@ def test_other_orders_are_refused(family):
         family(order=6)
 
 
+def test_order_one_is_explicit_euler():
+    method = method_named("ab1")
+    assert method == AdamsBashforth(order=1) and method.real_stability == 2.0
+    a, b = (solve(Nonlinear(), Nonlinear().exact(0.0), [0.0, 1.0], m, dt=0.1) for m in (method, "euler"))
+    assert torch.equal(a.y, b.y) and a.stats == b.stats, "no starting steps either"
+    with pytest.raises(ValueError, match="2, 3, 4 and 5"):
+        AdamsBashforthMoulton(order=1)
+
+
 @every_family
 @every_order
 def test_exact_on_polynomials(family, order):

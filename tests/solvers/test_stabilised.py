@@ -1,4 +1,4 @@
-"""RKC2 and RKL2: their polynomials and intervals, the stages they choose, the estimate of the spectral radius, cost."""
+"""RKC2, RKL2 and ROCK2: their polynomials and intervals, the stages they choose, the estimate of the spectral radius, cost."""
 
 import math
 from dataclasses import dataclass
@@ -10,11 +10,12 @@ from numpy.polynomial import chebyshev, legendre
 from problems import dense_laplacian, errors, heat, laplacian
 from torch import Tensor
 
-from solvers import RKC2, RKL2, Dense, LinearFlow, PerGraph, Plain, Problem, StabilityError, solve
+from solvers import RKC2, RKL2, ROCK2, Dense, LinearFlow, PerGraph, Plain, Problem, StabilityError, solve
 from solvers.integrators.dominant import estimate_dominant
 
 F64 = torch.float64
 both = pytest.mark.parametrize("method", [RKC2, RKL2], ids=["rkc2", "rkl2"])
+every = pytest.mark.parametrize("method", [RKC2, RKL2, ROCK2], ids=["rkc2", "rkl2", "rock2"])  # more of rock2: test_rock2.py
 STAGES = (2, 3, 4, 5, 8, 13, 50, 201)
 
 
@@ -63,7 +64,7 @@ def test_intervals(method, stages):
         assert max(abs(k.at(-x)) for x in np.linspace(0.3 * published, published, 2000)) < 0.97, "damped inside"
 
 
-@both
+@every
 def test_needed_stages_suffice_and_are_few(method):
     for z in (0.0, 0.3, 1.9, 2.1, 7.0, 33.3, 100.0, 1e4, 1e6):
         stages = method.needed(z)
@@ -71,7 +72,7 @@ def test_needed_stages_suffice_and_are_few(method):
         assert stages <= 3 or method.interval(stages - 2) < 1.01 * z, "the published count has a reserve of 0.6 %"
 
 
-@both
+@every
 @pytest.mark.parametrize("stages", [2, 5, 10])
 def test_a_fixed_number_of_stages_is_held_to_its_interval(method, stages):
     field, _, top = heat("path", 30, 29)
@@ -85,7 +86,7 @@ def test_a_fixed_number_of_stages_is_held_to_its_interval(method, stages):
     assert float(wild.y[-1].abs().max()) > 10
 
 
-@both
+@every
 def test_a_step_of_any_size_is_stable(method):
     """The interval is free on a symmetric operator with bounds, and the number of stages follows the step."""
     field, _, _ = heat("path", 64, 63)
@@ -154,7 +155,7 @@ def test_the_stiffest_graph_of_a_batch_decides():
         assert 0.98 * exact < found.radius < 1.21 * exact
 
 
-@both
+@every
 def test_stages_follow_a_field_that_becomes_stiff(method):
     """Fifty times stiffer from t = 1 on: a rejected step estimates anew, and the solve goes through."""
     n = 30
@@ -167,7 +168,7 @@ def test_stages_follow_a_field_that_becomes_stiff(method):
     assert sol.stats.accepted < 200
 
 
-@both
+@every
 @pytest.mark.parametrize("tracked", [False, True], ids=["buffered", "tracked"])
 def test_order_with_many_stages(method, tracked):
     """Second order on a field that depends on time, at a number of stages that is in use: y' = -L(y - cos t) - sin t."""
@@ -185,7 +186,7 @@ def test_order_with_many_stages(method, tracked):
     assert math.log2(found[2] / found[3]) == pytest.approx(2, abs=0.15)
 
 
-@both
+@every
 def test_gradients_through_many_stages(method):
     torch.manual_seed(0)
     y0, matrix = (torch.randn(s, dtype=F64, requires_grad=True) for s in ((4, 2), (4, 4)))
@@ -198,7 +199,7 @@ def test_gradients_through_many_stages(method):
     assert torch.allclose(plain, run(y0, matrix).detach(), rtol=1e-13, atol=1e-14)
 
 
-@both
+@every
 def test_a_field_that_begins_to_need_a_gradient_inside_a_step(method):
     w = torch.tensor(0.5, dtype=F64, requires_grad=True)
 
@@ -223,7 +224,7 @@ def test_rounding_grows_slowly_with_the_stages(method):
         assert errors(a.y[-1], b.y[-1].double()) < 2e-6 + stages**2 * 1.2e-7 / 10
 
 
-@both
+@every
 def test_fewer_evaluations_than_an_explicit_method_on_a_stiff_diffusion(method):
     """A star with 200 leaves beside a path: lambda_max = 201."""
     n = 240
