@@ -1,5 +1,6 @@
 from .catalogue import Entry as Entry
 from .catalogue import available as available
+from .component import largest_component as largest_component
 from .digits import DigitGrids as DigitGrids
 from .digits import digits_graph as digits_graph
 from .digits import digits_grids as digits_grids
@@ -14,5 +15,6 @@ from .sea import salish_sea as salish_sea
 from .social import karate as karate
 from .social import karate_graph as karate_graph
 from .splits import class_split as class_split
+from .splits import development_split as development_split
 from .terrain import jacksboro as jacksboro
 from .terrain import jacksboro_raster as jacksboro_raster

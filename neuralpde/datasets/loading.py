@@ -9,17 +9,18 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from solvers import unknown
 
 from ..errors import DataMissing
+from .component import largest_component
 from .digits import digits_knn
 from .published import ALIASES, PUBLISHED, Published, find_raw
 from .social import karate
-from .splits import class_split
+from .splits import class_split, development_split
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -34,7 +35,14 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "neuralpde"
 
 
-def load(name: str, root: str | os.PathLike[str] | None = None, split: Split = None, *, seed: int = 0) -> Data:
+def load(
+    name: str,
+    root: str | os.PathLike[str] | None = None,
+    split: Split = None,
+    *,
+    seed: int = 0,
+    component: Literal["all", "largest"] = "all",
+) -> Data:
     """Load a labelled graph; never touches the network and writes nothing under `root`.
 
     Args:
@@ -42,9 +50,11 @@ def load(name: str, root: str | os.PathLike[str] | None = None, split: Split = N
         root: folder with the raw files, as `root/Planetoid/Cora/raw/...` (or `root/Cora/raw/...`); None takes the
             environment variable NEURALPDE_DATA. Processed files go to `cache_folder()`.
         split: `"public"` (Planetoid: 20 a class / 500 / 1000), `("geom-gcn", i)` or `i` (the i-th of ten splits),
-            `("random", seed)` (20 a class / 30 a class / rest, Shchur et al. 2018), `"all"` (the ten splits as masks
-            `[N, 10]`), or None: `"public"` where there is one, else the first of the ten, else `("random", seed)`.
+            `("random", seed)` (20 a class / 30 a class / rest, Shchur et al. 2018), `("development", seed)` (20 a class and
+            the rest of 1500 nodes drawn, of 5000 for Coauthor / all others, Gasteiger et al. 2019), `"all"` (the ten splits
+            as masks `[N, 10]`), or None: `"public"` where there is one, else the first of the ten, else `("random", seed)`.
         seed: of a random split that `split` gives no seed for; also for `digits` and `karate`.
+        component: "largest" keeps the largest connected component only; splits are drawn there, published ones are cut.
 
     Returns:
         A PyG `Data` with `x`, `edge_index`, `y`, `train_mask`, `val_mask`, `test_mask`. Edges are as published: the
@@ -56,7 +66,9 @@ def load(name: str, root: str | os.PathLike[str] | None = None, split: Split = N
         ValueError: a split that this graph does not have.
     """
     key = _plain(name)
-    if key in ("digits", "karate"):
+    if component not in ("all", "largest"):
+        raise unknown("component", component, ("all", "largest"))
+    if key in ("digits", "karate"):  # they are connected
         if split is not None and not (isinstance(split, tuple) and split[0] == "random"):
             raise ValueError(f"{key} has no split {split!r}; expected None or ('random', seed).")
         seed = split[1] if isinstance(split, tuple) else seed
@@ -68,7 +80,7 @@ def load(name: str, root: str | os.PathLike[str] | None = None, split: Split = N
     ten = entry.family == "Planetoid" and chosen[0] in ("geom-gcn", "all")
     raw = _locate(entry, root, ten)
     data = _read(entry, raw, ten)
-    return _with_split(entry, data, chosen)
+    return _with_split(entry, largest_component(data) if component == "largest" else data, chosen)
 
 
 def _plain(name: str) -> str:
@@ -81,8 +93,8 @@ def _resolve_split(entry: Published, split: Split, seed: int) -> tuple[str, int]
     chosen = ("geom-gcn", split) if isinstance(split, int) else (split, seed) if isinstance(split, str) else split
     kind, number = chosen
     possible = {"public": "'public'", "ten": "('geom-gcn', 0..9), 'all'"}
-    known = [possible[s] for s in entry.splits] + ["('random', seed)"]
-    ok = kind == "random" or (kind == "public" and "public" in entry.splits)
+    known = [possible[s] for s in entry.splits] + ["('random', seed)", "('development', seed)"]
+    ok = kind in ("random", "development") or (kind == "public" and "public" in entry.splits)
     ok = ok or ("ten" in entry.splits and (kind == "all" or (kind == "geom-gcn" and 0 <= number <= 9)))
     if not ok:
         raise ValueError(f"{entry.name} has no split {split!r}; expected one of {', '.join(known)}.")
@@ -160,8 +172,11 @@ def _link(raw: Path, folder: Path, files: tuple[str, ...]) -> None:
 def _with_split(entry: Published, data: Data, chosen: tuple[str, int]) -> Data:
     kind, number = chosen
     names = ("train_mask", "val_mask", "test_mask")
-    if kind == "random":
-        for key, mask in zip(names, class_split(torch.as_tensor(data.y), seed=number), strict=True):
+    if kind in ("random", "development"):
+        y = torch.as_tensor(data.y)
+        size = 5000 if entry.family == "Coauthor" else 1500
+        drawn = class_split(y, seed=number) if kind == "random" else development_split(y, size, seed=number)
+        for key, mask in zip(names, drawn, strict=True):
             data[key] = mask
     elif kind == "geom-gcn":
         for key in names:

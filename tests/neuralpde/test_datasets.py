@@ -256,6 +256,39 @@ def test_splits(name: str, split: Any, expected: list[int], data_root: Path):
     assert sizes(datasets.load(name, data_root, split)) == expected
 
 
+@pytest.mark.parametrize(("name", "nodes", "classes"), [("cora", 2_485, 7), ("citeseer", 2_120, 6)])
+def test_development_split_of_the_largest_component(name: str, nodes: int, classes: int, data_root: Path):
+    data = datasets.load(name, data_root, ("development", 3), component="largest")
+    assert data.num_nodes == nodes
+    assert sizes(data) == [20 * classes, 1500 - 20 * classes, nodes - 1500]
+    again = datasets.load(name, data_root, ("development", 3), component="largest")
+    other = datasets.load(name, data_root, ("development", 4), component="largest")
+    assert torch.equal(data.test_mask, again.test_mask) and not torch.equal(data.test_mask, other.test_mask)
+    per_class = torch.bincount(torch.as_tensor(data.y)[data.train_mask], minlength=classes)
+    assert per_class.tolist() == [20] * classes
+    total = data.train_mask.int() + data.val_mask.int() + data.test_mask.int()
+    assert bool((total == 1).all())
+
+
+def test_a_short_class_of_a_development_split_says_so():
+    y = torch.tensor([0] * 50 + [1] * 3)
+    with pytest.warns(UserWarning, match="class 1 has"):
+        train, val, test = datasets.development_split(y, 40, 5)
+    assert int(train.sum()) <= 8 and int(test.sum()) == 13 and int((train | val).sum()) == 40
+    with pytest.raises(ValueError, match="would leave none"):
+        datasets.development_split(y, 53)
+
+
+def test_largest_component_of_a_small_graph():
+    from torch_geometric.data import Data
+
+    edges = torch.tensor([[1, 2, 4, 5, 6], [2, 1, 5, 6, 4]])
+    data = Data(x=torch.arange(8.0).unsqueeze(1), edge_index=edges, y=torch.arange(8))
+    part = datasets.largest_component(data)
+    assert part.y.tolist() == [4, 5, 6] and part.x.flatten().tolist() == [4, 5, 6]
+    assert part.edge_index.tolist() == [[0, 1, 2], [1, 2, 0]]
+
+
 def test_ten_splits_at_once_and_one_by_one(data_root: Path):
     every = datasets.load("texas", data_root, "all")
     assert every.train_mask.shape == (183, 10)
