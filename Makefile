@@ -1,22 +1,26 @@
 # make demo    set up .venv, then watch equations run on real graphs (results in out/demo/)
 # make test    set up .venv, then run the tests
+# make bench   set up .venv, then measure against torchdiffeq + PyG: ten minutes, QUICK=1 one (results in out/bench/)
 #
 # PYTHON=python3.12      the interpreter that .venv is made with (3.11 or later)
 # VENV=.venv             where the environment is
 # TORCH_INDEX=<url>      take torch from this index first, for example PyTorch's index of CPU builds
 # PYTEST_ARGS="-x -k cg" more arguments for pytest
+# BENCH_ARGS="--only grand" more arguments for the benchmarks
 
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
 PYTEST_ARGS ?=
+QUICK ?=
+BENCH_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 READY_LINT := $(VENV)/.ready-lint
 
-.PHONY: help demo test test-slow lint format clean
+.PHONY: help demo test test-slow bench lint format clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -29,6 +33,9 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+
+bench: $(READY)
+	$(BIN)/python tests/benchmarks/run.py $(if $(QUICK),--quick) $(BENCH_ARGS)
 
 lint: $(READY_LINT)
 	$(BIN)/ruff check
