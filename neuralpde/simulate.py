@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Unpack
 
@@ -84,12 +84,17 @@ def simulate(
 _OTHER_NAMES = {"step_size": "dt", "stepsize": "dt", "h": "dt", "tol": "rtol", "adjoint": "gradient"}
 
 
-def _check_arguments(pde: object, u0: object, monitors: object, options: Sequence[str]) -> None:
-    for name in options:
+def check_options(names: Iterable[str]) -> None:
+    """Raise ValueError for a name that is no option of `solve`, with the one that may be meant."""
+    for name in names:
         if name in _OTHER_NAMES:
             raise ValueError(f"no option {name!r}; it is called {_OTHER_NAMES[name]!r} here")
         if name not in SolveOptions.__annotations__:
             raise unknown("option", name, SolveOptions.__annotations__)
+
+
+def _check_arguments(pde: object, u0: object, monitors: object, options: Sequence[str]) -> None:
+    check_options(options)
     if not isinstance(pde, GraphPDE):
         kind = f"the class {pde.__name__}; pass an instance" if isinstance(pde, type) else f"a {type(pde).__name__}"
         raise TypeError(f"pde is {kind}; expected a GraphPDE such as Diffusion() (arguments: pde, graph, u0, t)")
@@ -124,6 +129,8 @@ def _short(x: Tensor) -> str:
 
 
 def _span(t: Tensor | Sequence[float] | float) -> tuple[float, float]:
+    if not isinstance(t, int | float) and len(t if not isinstance(t, Tensor) else t.reshape(-1)) == 0:
+        raise ValueError("t holds no times; expected a final time, or times of which the first is the initial one")
     if isinstance(t, Tensor):
         values = t.detach().reshape(-1)
         return (0.0, float(values[0])) if values.numel() == 1 else (float(values[0]), float(values[-1]))

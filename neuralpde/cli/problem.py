@@ -43,13 +43,30 @@ def make_problem(
     kind = {"float64": torch.float64, "float32": torch.float32}.get(dtype)
     if kind is None:
         raise unknown("dtype", dtype, ["float64", "float32"])
-    on = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    on = device_named(device)
     where = resolve_graph(graph).to(kind).to(on)
     start = initial_features(where, u0, seed).to(on, kind)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # weights of equations that have some
         equation = _equation(pde, _with_graph_data(pde, pde_options, where), start.shape[1])
     return GraphProblem(where, equation.to(on, kind), start)
+
+
+def device_named(name: str) -> torch.device:
+    """A device by its name: cpu, cuda, cuda:1, or auto (a GPU if there is one).
+
+    Raises:
+        UnknownName: there is no such device.
+        ValueError: torch cannot use one here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise unknown("device", name, ["cpu", "cuda", "auto"])
+    found = torch.device(name)
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device = {name!r}, but torch sees {torch.cuda.device_count()} GPUs here; take cpu or auto")
+    return found
 
 
 def _with_graph_data(pde: str, options: dict[str, Any], graph: Graph) -> dict[str, Any]:

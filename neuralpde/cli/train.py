@@ -53,6 +53,10 @@ def run(options: Train) -> int:
 def _settings(options: Train) -> Preset:
     """The preset for this data and model, with what the user changed."""
     found = preset(options.data, options.pde)
+    for name in ("hidden", "layers"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ValueError(f"{name} = {value}; expected at least 1")
     changed = {k: v for k in _MODEL if (v := getattr(options, k)) is not None}
     if options.solver.method != "auto":
         changed["method"] = options.solver.method
@@ -99,6 +103,8 @@ def _one(options: Train, settings: Preset, seed: int, folder: RunFolder) -> tupl
 def _data(options: Train, seed: int) -> Data:
     """The labelled graph; digits and karate draw a new split for every seed, as there is no published one."""
     if options.data.lower() in ("digits", "karate") or options.split == "random":
+        if options.split not in ("", "random"):
+            raise ValueError(f"split = {options.split!r}; {options.data} has no published split: leave it out, or take random")
         return datasets.load(options.data, options.data_root or None, ("random", seed))
     split = int(options.split) if options.split.isdigit() else (options.split or None)
     return datasets.load(options.data, options.data_root or None, split)

@@ -17,7 +17,7 @@ from ..monitors.base import Monitor
 from ..monitors.energy import DirichletEnergy
 from ..pdes.base import GraphPDE
 from .block import PDEBlock
-from .inputs import read_inputs
+from .inputs import check_features, read_inputs
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -85,6 +85,7 @@ class PDEModel(nn.Module, ABC):
     ) -> Tensor:
         """What is read at time t, `[nodes or graphs, outputs]`; called with a `Graph` or `Data`, or as PyG's layers are."""
         graph, features = read_inputs(x, edge_index, edge_weight, batch)
+        check_features(self, features)
         return self.decode(graph, self.block(self.encode(graph, features), graph))
 
     def at(self, data: Graph | Data, times: Sequence[float] | Tensor | float, monitors: Sequence[Monitor] = ()) -> Trajectory:
@@ -96,6 +97,7 @@ class PDEModel(nn.Module, ABC):
             monitors: recorders, filled by the solve.
         """
         graph, features = read_inputs(data)
+        check_features(self, features)
         run = self.block.simulate(graph, self.encode(graph, features), times, monitors=monitors)
         energy = DirichletEnergy().on(graph)
         energies = torch.stack([energy(float(t), u) for t, u in zip(run.t, run.u, strict=True)])

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Unpack
 import torch
 from torch import Tensor, nn
 
-from solvers import Integrator, SolveOptions, StabilityError, Stats, method_named, unknown
+from solvers import Integrator, SolveOptions, StabilityError, Stats, method_named
 
 from ..graph import Graph, as_graph
 from ..monitors.base import Monitor
 from ..pdes.base import GraphPDE
-from ..simulate import Simulation, simulate
+from ..simulate import Simulation, check_options, simulate
 from .inputs import read_inputs
 from .memory import warn_of_memory
 
@@ -55,8 +55,7 @@ class PDEBlock(nn.Module):
         for name in options:
             if name == "save":
                 raise ValueError("a PDEBlock keeps the final state only, so it takes no save=; block.simulate gives more")
-            if name not in SolveOptions.__annotations__:
-                raise unknown("option", name, [key for key in SolveOptions.__annotations__ if key != "save"])
+        check_options(options)
         if method != "auto":
             method_named(method)
         self.pde, self.t, self.method, self.options = pde, float(t), method, options

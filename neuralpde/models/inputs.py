@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..graph import Graph, as_graph
 from ..graph_cache import recall, remember
@@ -46,6 +46,16 @@ def read_inputs(
     if isinstance(edge_index, Tensor):
         return _graph_once(x.size(0), edge_index, edge_weight, batch), x
     return as_graph(edge_index), x
+
+
+def check_features(model: nn.Module, x: Tensor) -> None:
+    """Raise ValueError unless the features are of the type of the model's parameters."""
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and parameter.dtype != x.dtype:
+            got, expected = (str(kind).removeprefix("torch.") for kind in (x.dtype, parameter.dtype))
+            other = f" or model.to({x.dtype})" if x.is_floating_point() else ""
+            raise ValueError(f"x is {got} and parameter {name!r} is {expected}; use x.to({parameter.dtype}){other}")
+        return
 
 
 def _graph_once(num_nodes: int, edge_index: Tensor, edge_weight: Tensor | None, batch: Tensor | None) -> Graph:

@@ -96,8 +96,8 @@ def backprop_memory(
 ) -> MemoryEstimate | None:
     """What backpropagation through a solve from 0 to `span` keeps; None where it keeps no steps, or the solve fails.
 
-    The bytes of a step are those of the tensors that autograd saves, each storage counted once; the random generators are
-    left as they were.
+    The bytes of a step are those of the tensors that autograd saves, each storage counted once, and of what the allocator
+    loses between them; the random generators are left as they were.
     """
     if method != "auto" and isinstance(method_named(method), BackEnd):
         return None
@@ -137,17 +137,25 @@ def _measure(
 
 
 def _kept(run: Callable[[], Simulation]) -> tuple[int, Simulation]:
-    """The bytes that autograd saves during a solve, and its result."""
+    """The bytes that what autograd saves during a solve takes, and its result."""
     seen: dict[int, tuple[int, Tensor]] = {}
 
     def pack(x: Tensor) -> Tensor:
         storage = x.untyped_storage()
-        seen[storage.data_ptr()] = (storage.nbytes(), x)  # x is held, so that no address is used twice
+        seen[storage.data_ptr()] = (_taken(storage.nbytes(), x.device), x)  # x is held, so that no address is used twice
         return x
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
         result = run()
     return sum(size for size, _ in seen.values()), result
+
+
+def _taken(size: int, device: torch.device) -> int:
+    """The bytes that a kept block takes: on a CPU, blocks on the C library's heap leave holes between them.
+
+    Measured with glibc: 1.05 times their size from 32 MiB, where each is mapped by itself, and 2 to 2.7 times below.
+    """
+    return 2 * size if device.type == "cpu" and 2**17 <= size < 2**25 else size
 
 
 def _learns(pde: GraphPDE, graph: Graph, u0: Tensor) -> bool:

@@ -1,6 +1,8 @@
 """The memory that backpropagation will need: the estimate against what autograd saves, and the warning and its advice."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -67,6 +69,29 @@ def test_estimate_is_within_two_of_what_is_saved(name, graph):
 @pytest.mark.parametrize("method", ["scipy:Radau", "torchdiffeq:dopri5", "chebyshev_exp", "auto"])
 def test_there_is_nothing_to_say_of_solves_without_steps(method, graph):
     assert backprop_memory(Diffusion("learnable"), graph, features(graph), 1.0, method, {}) is None
+
+
+RESIDENT = """
+import torch
+from neuralpde import Diffusion, Graph, PDEBlock
+from neuralpde.models.memory import backprop_memory
+def resident(): return 4096 * int(open("/proc/self/statm").read().split()[1])
+graph, x, pde = Graph.grid({side}, {side}), torch.randn({side} ** 2, 64), Diffusion("learnable")
+block = PDEBlock(pde, {steps} * 0.05, "rk4", dt=0.05)
+with torch.no_grad(): block(x, graph)
+before = resident()
+y = block(x, graph)
+print((resident() - before) / backprop_memory(pde, graph, x, block.t, "rk4", dict(dt=0.05)).backprop)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the resident memory from /proc")
+@pytest.mark.parametrize(("side", "steps"), [(150, 20), (400, 4)])
+def test_estimate_is_within_two_of_what_the_process_takes(side, steps):
+    code = RESIDENT.format(side=side, steps=steps)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0.5 < float(done.stdout) < 2
 
 
 def size_of(text: str) -> float:
