@@ -18,7 +18,7 @@ from .errors import IntegrationError
 from .events import Crossing, Event, locate
 from .failure import ADVICE, CAUSE, first_bad
 from .integrators.base import Integrator, Step
-from .interpolate import Reusing, hermite
+from .interpolate import Reusing, bill, hermite
 from .plan import Plan
 from .protocols import Callback, Problem, Work
 from .solution import Segment, Solution, Stats
@@ -172,6 +172,7 @@ class _Loop:
         y, dense, slopes, tracked = self.y, step.dense, [], torch.is_grad_enabled()
         if self.plan.save == "dense" and isinstance(dense, Reusing):
             dense = dense.keep()
+            self.work = self.work + bill(dense)
 
         def cubic(theta: float) -> Tensor:
             if not slopes:
@@ -185,7 +186,9 @@ class _Loop:
                 return step.y
             if s == t:
                 return y
-            return (dense or cubic)((s - t) / (t_new - t))
+            inside = (dense or cubic)((s - t) / (t_new - t))
+            self.work = self.work + bill(dense)
+            return inside
 
         return at
 

@@ -66,7 +66,7 @@ class AdamsVariable(Integrator):
 
     max_order: int = _HIGHEST
     min_order: int = 2
-    order = _FIXED
+    order = dense_order = _FIXED
     adaptive = True
     dense_output = True
     presets: ClassVar = {"adams": {}}

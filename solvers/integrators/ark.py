@@ -15,8 +15,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..interpolate import ValueInterpolant
 from ..protocols import Problem, Work
 from .base import Step
+from .continuous import Extension
 from .dirk import Row, combine
 from .linearly_implicit import LinearlyImplicit, Split
 
@@ -31,6 +33,7 @@ class AdditiveTableau:
         implicit_weights, explicit_weights: b and d, `[s]`.
         embedded: weights of the lower-order solution, the same for both parts; or None.
         error_order: its order.
+        dense: order of the conditions that the continuous extension meets: the error inside a step is O(dt^(dense + 1)).
     """
 
     implicit: tuple[Row, ...]
@@ -39,6 +42,7 @@ class AdditiveTableau:
     explicit_weights: Row
     embedded: Row | None = None
     error_order: int = 0
+    dense: int = 2
 
     def __post_init__(self) -> None:
         for i, (a, e) in enumerate(zip(self.implicit, self.explicit, strict=True)):
@@ -63,6 +67,12 @@ class AdditiveTableau:
         return tuple(b - e for b, e in zip(self.implicit_weights, self.embedded, strict=True))
 
     @cached_property
+    def extension(self) -> Extension:
+        """The continuous extension: stages' states, bounded however stiff the linear part is, and slopes of the rest."""
+        weights = self.implicit_weights, self.explicit_weights
+        return Extension.additive(self.implicit, self.explicit, weights, self.dense)
+
+    @cached_property
     def last_is_new(self) -> bool:
         """Whether the last stage is the new state."""
         return self.implicit[-1] == self.implicit_weights and (*self.explicit[-1], 0.0) == self.explicit_weights
@@ -82,6 +92,7 @@ class AdditiveRungeKutta(LinearlyImplicit):
 
     tableau: ClassVar[AdditiveTableau]
     needs = "semilinear"
+    dense_output = True
     real_stability = imaginary_stability = float("inf")  # of the linear part
 
     def step(self, problem: Problem, t: float, dt: float, y: Tensor, state: object) -> Step:
@@ -89,6 +100,7 @@ class AdditiveRungeKutta(LinearlyImplicit):
         kept, work, stage = given, Work(), y
         linear: list[Tensor | None] = []
         rest: list[Tensor | None] = []
+        states: list[Tensor] = []
         for i, row in enumerate(tab.implicit):
             at, (a, e) = t + tab.c[i] * dt, tab.needs(i)
             stage = combine(combine(y, dt, row[:-1], linear), dt, tab.explicit[i], rest)
@@ -103,6 +115,7 @@ class AdditiveRungeKutta(LinearlyImplicit):
             elif a:
                 slope, work = L.matvec(stage), work + Work(products=1)
             linear.append(slope)
+            states.append(stage)
             found, cost = split.rest(at, stage, L) if e else (None, Work())
             rest.append(found)
             work = work + cost
@@ -112,4 +125,5 @@ class AdditiveRungeKutta(LinearlyImplicit):
         if tab.error is not None and problem.error_control:
             with torch.no_grad():
                 error = combine(combine(torch.zeros_like(y), dt, tab.error, linear), dt, tab.error, rest)
-        return Step(stage, error, tab.error_order, state=kept, retry=given, work=work)
+        dense = ValueInterpolant(y, states[1:], rest, dt, tab.extension)
+        return Step(stage, error, tab.error_order, state=kept, retry=given, dense=dense, work=work)

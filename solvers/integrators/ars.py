@@ -25,7 +25,7 @@ class ARS222(AdditiveRungeKutta):
     Reference: Ascher, Ruuth & Spiteri (1997) Appl. Numer. Math. 25, 151, 2.6.
     """
 
-    order = 2
+    order = dense_order = 2
     tableau = AdditiveTableau(
         implicit=((0.0,), (0.0, _G), (0.0, 1 - _G, _G)),
         explicit=((), (_G,), (_D, 1 - _D)),
@@ -46,10 +46,11 @@ class ARS443(AdditiveRungeKutta):
     Reference: Ascher, Ruuth & Spiteri (1997) Appl. Numer. Math. 25, 151, 2.8.
     """
 
-    order = 3
+    order = dense_order = 3
     tableau = AdditiveTableau(
         implicit=((0.0,), (0.0, 1 / 2), (0.0, 1 / 6, 1 / 2), (0.0, -1 / 2, 1 / 2, 1 / 2), (0.0, 3 / 2, -3 / 2, 1 / 2, 1 / 2)),
         explicit=((), (1 / 2,), (11 / 18, 1 / 18), (5 / 6, -5 / 6, 1 / 2), (1 / 4, 7 / 4, 3 / 4, -7 / 4)),
         implicit_weights=(0.0, 3 / 2, -3 / 2, 1 / 2, 1 / 2),
         explicit_weights=(1 / 4, 7 / 4, 3 / 4, -7 / 4, 0.0),
+        dense=3,
     )

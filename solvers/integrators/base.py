@@ -67,6 +67,8 @@ class Integrator(ABC):
         explicit: whether a step needs no solve (its stability on stiff problems is then limited).
         needs: structure that the field must offer: None, "partitioned", "linear" or "semilinear".
         dense_output: whether `step` returns an interpolant; without one the loop lands on the output times.
+        dense_order: its order: the largest error inside the steps of a solve is O(dt^dense_order); None without one.
+        dense_is_free: whether states inside a step cost neither evaluations nor products.
         real_stability: length of the interval [-x, 0] on which |R(z)| <= 1; inf if A-stable, None if not stated.
         imaginary_stability: half-length of the stable interval on the imaginary axis, likewise.
     """
@@ -77,6 +79,8 @@ class Integrator(ABC):
     explicit: ClassVar[bool] = True
     needs: ClassVar[str | None] = None
     dense_output: ClassVar[bool] = False
+    dense_order: ClassVar[int | None] = None
+    dense_is_free: ClassVar[bool] = True
     real_stability: ClassVar[float | None] = None
     imaginary_stability: ClassVar[float | None] = None
 

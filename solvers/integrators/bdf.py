@@ -87,6 +87,10 @@ class BDF(ImplicitMethod):
     def order(self) -> int:  # type: ignore[override]
         return self.max_order
 
+    @property
+    def dense_order(self) -> int:  # type: ignore[override]
+        return self.order
+
     def init(self, problem: Problem, t: float, y: Tensor) -> tuple[BDFState, Work]:  # type: ignore[override]
         fixed = self.min_order == self.max_order or not problem.error_control
         return BDFState(order=self.max_order if fixed else self.min_order), Work()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from ..interpolate import through
 from ..protocols import Problem
 from .base import Step
 from .implicit_stage import ImplicitMethod, ImplicitState, taken
@@ -28,7 +29,8 @@ class BDF2(ImplicitMethod):
     Reference: Curtiss & Hirschfelder (1952) PNAS 38, 235; Hairer, Norsett & Wanner (1993) III.5 (variable steps).
     """
 
-    order = 2
+    order = dense_order = 2
+    dense_output = True
     real_stability = imaginary_stability = float("inf")
 
     def step(self, problem: Problem, t: float, dt: float, y: Tensor, state: object) -> Step:
@@ -42,7 +44,9 @@ class BDF2(ImplicitMethod):
         if solved.failed is not None:
             return solved.failed
         after = replace(solved.state, before=y, dt=dt)
-        return Step(solved.y, state=after, retry=replace(solved.state, before=state.before, dt=state.dt), work=solved.work)
+        retry = replace(solved.state, before=state.before, dt=state.dt)
+        dense = through((1.0, 0.0, -1 / r), (solved.y, y, state.before))
+        return Step(solved.y, state=after, retry=retry, dense=dense, work=solved.work)
 
     def _start(self, problem: Problem, t: float, dt: float, y: Tensor, state: ImplicitState) -> Step:
         method = SDIRK2(self.linear_solver, self.linear_rtol, self.max_newton)

@@ -16,9 +16,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..interpolate import hermite
+from ..interpolate import ValueInterpolant
 from ..protocols import Problem, Work
 from .base import Step
+from .continuous import Extension
 from .implicit_stage import ImplicitMethod, taken
 
 Row = tuple[float, ...]
@@ -35,11 +36,13 @@ class DiagonalTableau:
             holds the weights of the method.
         embedded: weights of the lower-order solution, `[s]`.
         error_order: its order.
+        dense: order of the conditions that the continuous extension meets: the error inside a step is O(dt^(dense + 1)).
     """
 
     a: tuple[Row, ...]
     embedded: Row
     error_order: int
+    dense: int = 2
 
     def __post_init__(self) -> None:
         if [len(row) for row in self.a] != list(range(1, len(self.a) + 1)) or self.a[0] != (0.0,):
@@ -65,6 +68,11 @@ class DiagonalTableau:
         """Weights of the error estimate."""
         return tuple(b - e for b, e in zip(self.a[-1], self.embedded, strict=True))
 
+    @cached_property
+    def extension(self) -> Extension:
+        """The continuous extension: a combination of the stages' states, bounded however stiff the field is."""
+        return Extension.implicit(self.a, self.dense)
+
 
 @dataclass(frozen=True)
 class DiagonallyImplicit(ImplicitMethod):
@@ -81,7 +89,7 @@ class DiagonallyImplicit(ImplicitMethod):
         k = [state.slope if known and state.slope is not None else problem.f(t, y)]
         work, smooth = Work(evaluations=0 if known else 1), known and state.dt != _EXACT
         kept = state = replace(state, slope=k[0], dt=state.dt if known else _EXACT)
-        end = y
+        end, states = y, []
         for i in range(1, len(tab.a)):
             b = combine(y, dt, tab.a[i][:-1], k)
             # the slope of a stage is smooth; that of a first state need not be
@@ -92,12 +100,13 @@ class DiagonallyImplicit(ImplicitMethod):
                 return replace(solved.failed, work=work, retry=kept)
             k.append(solved.slope)
             end = solved.y
+            states.append(end)
         error = None
         if problem.error_control:
             with torch.no_grad():
                 error = combine(torch.zeros_like(y), dt, tab.error, k)
         after = replace(kept, slope=k[-1], dt=dt)
-        dense = hermite(y, end, k[0], k[-1], dt)
+        dense = ValueInterpolant(y, states, (), dt, tab.extension)
         return Step(end, error, tab.error_order, state=after, retry=kept, dense=dense, work=work)
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
+from ..bootstrap import Bootstrapped, Slopes
 from .tableau import ExplicitRungeKutta, Tableau
+
+_INNER = (Slopes((0.15, 0.4, 0.6)), Slopes((0.1, 0.3, 0.5, 0.7)))  # of orders 7 and 8
 
 
 @dataclass(frozen=True)
@@ -17,9 +21,11 @@ class Dopri8(ExplicitRungeKutta):
     extension; the last coefficient of each is rounded such that the extension ends in the new state).
     """
 
-    order = 8
+    order = dense_order = 8
     adaptive = True
     dense_output = True
+    dense_is_free = False
+    refine = partial(Bootstrapped, _INNER)
     real_stability = 5.16663361996811
     imaginary_stability = 0.0
     tableau = Tableau(

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import factorial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from ..errors import IntegrationError
 from ..linear.functions import Applied, matrix_functions
 from ..linear.phi import PhiSum
 from ..operator import LinearOperator
 from ..protocols import Problem, Work
 from .base import Integrator, Step
+from .dirk import combine
 from .linearly_implicit import Split
 
 NOTHING = PhiSum(())
@@ -24,8 +29,20 @@ class ExponentialDifferencing(Integrator):
 
     The classical order holds for any semilinear field, since the split is exact within a step; it is uniform in the
     stiffness of L only where L is constant.
+
+    Dense output of the method's order: the rest as a polynomial, `N(theta) = sum_k n_k theta^k`, integrated with the flow,
+
+        y(t + theta dt) = exp(theta dt L) y + dt sum_k k! theta^(k+1) phi_{k+1}(theta dt L) n_k
+
+    which costs products with L for each time inside a step, and holds inside steps however stiff L is.
+
+    Attributes:
+        rests: the n_k, as combinations of the N at the stages.
     """
 
+    rests: ClassVar[tuple[tuple[float, ...], ...]]
+    dense_output = True
+    dense_is_free = False
     needs = "semilinear"
     explicit = False
     real_stability = imaginary_stability = float("inf")  # of the linear part
@@ -35,7 +52,8 @@ class ExponentialDifferencing(Integrator):
         new = self.stages(stages, y)
         if stages.message:
             return Step(new.detach(), status="linear", factor=0.5, work=stages.work, message=stages.message)
-        return Step(new, work=stages.work)
+        work, stages.work = stages.work, Work()  # from here on that of the interpolant
+        return Step(new, dense=ExponentialInterpolant(stages, y, self.rests), work=work)
 
     @abstractmethod
     def stages(self, on: _Stages, y: Tensor) -> Tensor:
@@ -48,7 +66,7 @@ class _Stages:
     def __init__(self, problem: Problem, split: Split, t: float, dt: float, y: Tensor):
         self.problem, self.split, self.t, self.dt = problem, split, t, dt
         self.L: LinearOperator = split.operator(t, y)
-        self.work, self.message = Work(), ""
+        self.work, self.message, self.found = Work(), "", list[Tensor]()
         with torch.no_grad():
             norm = problem.space.norm(y.detach())
             self.tolerance = _INNER * (problem.rtol * norm + problem.atol)
@@ -57,6 +75,7 @@ class _Stages:
         """`N = f - L y` at `t + c dt`."""
         out, cost = self.split.rest(self.t + c * self.dt, y, self.L)
         self.work = self.work + cost
+        self.found.append(out)
         return out
 
     def apply(self, *blocks: tuple[Tensor, tuple[PhiSum, ...]]) -> Tensor:
@@ -74,6 +93,33 @@ class _Stages:
         return PhiSum(tuple((w * (self.dt if times else 1.0), k, c * self.dt) for w, k in terms))
 
 
+class ExponentialInterpolant:
+    """The solution inside a step, by the flow of L and a polynomial for the rest.
+
+    Args:
+        on: the step.
+        y: the state at its start.
+        rests: the coefficients of the polynomial, as combinations of the N at the stages.
+    """
+
+    def __init__(self, on: _Stages, y: Tensor, rests: Sequence[Sequence[float]]):
+        self.on, self.y, self.rests = on, y, rests
+
+    def __call__(self, theta: float) -> Tensor:
+        on, blocks = self.on, [(self.y, (self.on.phi((1.0, 0), c=theta, times=False),))]
+        for k, row in enumerate(self.rests):
+            n = combine(torch.zeros_like(self.y), 1.0, row, on.found)
+            blocks.append((n, (on.phi((factorial(k) * theta ** (k + 1), k + 1), c=theta),)))
+        out = on.apply(*blocks)[0]
+        if on.message:
+            raise IntegrationError(f"the solution at {theta:.3g} of the step from t = {on.t:.6g}: {on.message}", "linear")
+        return out
+
+    def bill(self) -> Work:
+        spent, self.on.work = self.on.work, Work()
+        return spent
+
+
 @dataclass(frozen=True)
 class ETD1(ExponentialDifferencing):
     """Exponential Euler, order 1: `y_new = exp(dt L) y + dt phi_1(dt L) N(y)`.
@@ -81,7 +127,8 @@ class ETD1(ExponentialDifferencing):
     Reference: Certaine (1960); Cox & Matthews (2002) J. Comput. Phys. 176, 430, eq. 4.
     """
 
-    order = 1
+    order = dense_order = 1
+    rests = ((1.0,),)
 
     def stages(self, on: _Stages, y: Tensor) -> Tensor:
         flow, first = on.phi((1.0, 0), times=False), on.phi((1.0, 1))
@@ -95,7 +142,8 @@ class ETDRK2(ExponentialDifferencing):
     Reference: Cox & Matthews (2002) J. Comput. Phys. 176, 430, eqs. 20-22.
     """
 
-    order = 2
+    order = dense_order = 2
+    rests = ((1.0, 0.0), (-1.0, 1.0))
 
     def stages(self, on: _Stages, y: Tensor) -> Tensor:
         flow, first = on.phi((1.0, 0), times=False), on.phi((1.0, 1))
@@ -114,7 +162,8 @@ class ETDRK4(ExponentialDifferencing):
     Reference: Cox & Matthews (2002) J. Comput. Phys. 176, 430, eqs. 26-29.
     """
 
-    order = 4
+    order = dense_order = 4
+    rests = ((1.0, 0.0, 0.0, 0.0), (-3.0, 2.0, 2.0, -1.0), (2.0, -2.0, -2.0, 2.0))
 
     def stages(self, on: _Stages, y: Tensor) -> Tensor:
         half, whole = on.phi((1.0, 0), c=0.5, times=False), on.phi((1.0, 0), times=False)

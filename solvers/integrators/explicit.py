@@ -61,7 +61,7 @@ class RK4(ExplicitRungeKutta):
 class Bosh3(ExplicitRungeKutta):
     """Bogacki-Shampine, order 3(2), first same as last; cubic Hermite interpolant (order 3)."""
 
-    order = 3
+    order = dense_order = 3
     adaptive = True
     dense_output = True
     real_stability = 2.512745326618329
@@ -80,7 +80,7 @@ class Bosh3(ExplicitRungeKutta):
 class Dopri5(ExplicitRungeKutta):
     """Dormand-Prince, order 5(4), first same as last; Shampine's quartic interpolant (order 4)."""
 
-    order = 5
+    order = dense_order = 5
     adaptive = True
     dense_output = True
     real_stability = 3.306567892634945
@@ -133,7 +133,7 @@ _TSIT_B = (
 class Tsit5(ExplicitRungeKutta):
     """Tsitouras, order 5(4), first same as last; his quartic interpolant (order 4)."""
 
-    order = 5
+    order = dense_order = 5
     adaptive = True
     dense_output = True
     real_stability = 3.5068469938049946

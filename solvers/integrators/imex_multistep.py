@@ -18,6 +18,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..interpolate import through
 from ..protocols import Problem, Work
 from .ark import AdditiveRungeKutta
 from .ars import ARS222, ARS443
@@ -36,6 +37,7 @@ class ImexMultistep(LinearlyImplicit):
     """
 
     needs = "semilinear"
+    dense_output = True
     real_stability = float("inf")  # of the linear part
     states: ClassVar[Row]
     rests: ClassVar[Row]
@@ -78,7 +80,8 @@ class ImexMultistep(LinearlyImplicit):
         work = work + solved.work
         if solved.failed is not None:
             return replace(solved.failed, work=work), state
-        return Step(solved.y, work=work), state
+        dense = through([1.0 - j for j in range(len(past) + 1)], (solved.y, *past))
+        return Step(solved.y, dense=dense, work=work), state
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class CNAB2(ImexMultistep):
     Reference: Ascher, Ruuth & Wetton (1995) SIAM J. Numer. Anal. 32, 797, (9).
     """
 
-    order = 2
+    order = dense_order = 2
     imaginary_stability = float("inf")
     states = (1.0,)
     rests = (3 / 2, -1 / 2)
@@ -116,7 +119,7 @@ class SBDF2(ImexMultistep):
     Reference: Ascher, Ruuth & Wetton (1995) SIAM J. Numer. Anal. 32, 797, (12).
     """
 
-    order = 2
+    order = dense_order = 2
     imaginary_stability = float("inf")
     states = (4 / 3, -1 / 3)
     rests = (4 / 3, -2 / 3)
@@ -139,7 +142,7 @@ class SBDF3(ImexMultistep):
     Reference: Ascher, Ruuth & Wetton (1995) SIAM J. Numer. Anal. 32, 797, (22).
     """
 
-    order = 3
+    order = dense_order = 3
     states = (18 / 11, -9 / 11, 2 / 11)
     rests = (18 / 11, -18 / 11, 6 / 11)
     extrapolation = (3.0, -3.0, 1.0)

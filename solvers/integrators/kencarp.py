@@ -24,7 +24,7 @@ def _three() -> AdditiveTableau:
         9247589265047 / 10645013368117,
         2193209047091 / 5459859503100,
     )
-    return AdditiveTableau(implicit, explicit, b, b, embedded, 2)
+    return AdditiveTableau(implicit, explicit, b, b, embedded, 2, 2)
 
 
 def _four() -> AdditiveTableau:
@@ -65,7 +65,7 @@ def _four() -> AdditiveTableau:
         -3700637 / 11593932,
         61727 / 225920,
     )
-    return AdditiveTableau(implicit, explicit, b, b, embedded, 3)
+    return AdditiveTableau(implicit, explicit, b, b, embedded, 3, 3)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class KenCarp3(AdditiveRungeKutta):
     Reference: Kennedy & Carpenter (2003) Appl. Numer. Math. 44, 139.
     """
 
-    order = 3
+    order = dense_order = 3
     presets: ClassVar = {"kencarp3": {}}
     adaptive = True
     tableau = _three()
@@ -98,7 +98,7 @@ class KenCarp4(AdditiveRungeKutta):
     Reference: Kennedy & Carpenter (2003) Appl. Numer. Math. 44, 139.
     """
 
-    order = 4
+    order = dense_order = 4
     presets: ClassVar = {"kencarp4": {}}
     adaptive = True
     tableau = _four()

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from .dirk import DiagonallyImplicit, DiagonalTableau, Row
 
 
-def _pair(a: tuple[Row, ...], order: int) -> DiagonalTableau:
-    return DiagonalTableau(a, (*a[-2], 0.0), order - 1)
+def _pair(a: tuple[Row, ...], order: int, dense: int) -> DiagonalTableau:
+    return DiagonalTableau(a, (*a[-2], 0.0), order - 1, dense)
 
 
 def _three() -> tuple[Row, ...]:
@@ -58,7 +58,7 @@ def _five() -> tuple[Row, ...]:
 
 @dataclass(frozen=True)
 class Kvaerno3(DiagonallyImplicit):
-    """Kvaerno 3(2), order 3, L-stable; three implicit stages, stage order 2, dense output of order 3.
+    """Kvaerno 3(2), order 3, L-stable; three implicit stages, stage order 2, dense output of order 3 from the stages.
 
     Args:
         linear_solver, linear_rtol, max_newton: see `ImplicitMethod`.
@@ -66,13 +66,13 @@ class Kvaerno3(DiagonallyImplicit):
     Reference: Kvaerno (2004) BIT 44, 489.
     """
 
-    order = 3
-    tableau = _pair(_three(), order)
+    order = dense_order = 3
+    tableau = _pair(_three(), order, 3)
 
 
 @dataclass(frozen=True)
 class Kvaerno4(DiagonallyImplicit):
-    """Kvaerno 4(3), order 4, L-stable; four implicit stages, stage order 2, dense output of order 3.
+    """Kvaerno 4(3), order 4, L-stable; four implicit stages, stage order 2, dense output of order 4 from the stages.
 
     Args:
         linear_solver, linear_rtol, max_newton: see `ImplicitMethod`.
@@ -80,13 +80,13 @@ class Kvaerno4(DiagonallyImplicit):
     Reference: Kvaerno (2004) BIT 44, 489.
     """
 
-    order = 4
-    tableau = _pair(_four(), order)
+    order = dense_order = 4
+    tableau = _pair(_four(), order, 3)
 
 
 @dataclass(frozen=True)
 class Kvaerno5(DiagonallyImplicit):
-    """Kvaerno 5(4), order 5, L-stable; six implicit stages, stage order 2, dense output of order 3.
+    """Kvaerno 5(4), order 5, L-stable; six implicit stages, stage order 2, dense output of order 5 from the stages.
 
     A step evaluates the field at `t + 1.23 dt` too.
 
@@ -96,5 +96,5 @@ class Kvaerno5(DiagonallyImplicit):
     Reference: Kvaerno (2004) BIT 44, 489.
     """
 
-    order = 5
-    tableau = _pair(_five(), order)
+    order = dense_order = 5
+    tableau = _pair(_five(), order, 4)

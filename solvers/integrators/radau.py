@@ -20,7 +20,7 @@ class RadauIIA3(Collocation):
     Reference: Ehle (1969); Hairer & Wanner (1996) Solving Ordinary Differential Equations II, IV.5.
     """
 
-    order = 3
+    order = dense_order = 3
     adaptive = True
     dense_output = True
     nodes = Nodes((1 / 3, 1.0), 6**-0.5)
@@ -40,6 +40,7 @@ class RadauIIA5(Collocation):
     """
 
     order = 5
+    dense_order = 4
     adaptive = True
     dense_output = True
     nodes = Nodes(((4 - 6**0.5) / 10, (4 + 6**0.5) / 10, 1.0), 1 / (3 + 3 ** (2 / 3) - 3 ** (1 / 3)))

@@ -24,7 +24,7 @@ class RKL2(Stabilised):
     Reference: Meyer, Balsara & Aslam (2014) J. Comp. Phys. 257, 594.
     """
 
-    order = 2
+    order = dense_order = 2
     adaptive = True
     dense_output = True
     imaginary_stability = 0.0

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from ..interpolate import through
 from ..protocols import Problem
 from .base import Step
 from .implicit_stage import ImplicitMethod, taken
@@ -27,8 +28,8 @@ class SDIRK2(ImplicitMethod):
     Reference: Alexander (1977) SIAM J. Numer. Anal. 14, 1006.
     """
 
-    order = 2
-    adaptive = True
+    order = dense_order = 2
+    adaptive = dense_output = True
     real_stability = imaginary_stability = float("inf")
 
     def step(self, problem: Problem, t: float, dt: float, y: Tensor, state: object) -> Step:
@@ -45,4 +46,5 @@ class SDIRK2(ImplicitMethod):
         error, cost = self.estimate(problem, t + dt, second, h, h * (second.slope - first.slope))
         after = replace(second.state, slope=second.slope.detach())  # for the next guess only
         retry = replace(second.state, slope=state.slope)
-        return Step(second.y, error, 1, state=after, retry=retry, work=work + cost)
+        dense = through((0.0, GAMMA, 1.0), (y, first.y, second.y))
+        return Step(second.y, error, 1, state=after, retry=retry, dense=dense, work=work + cost)

@@ -11,10 +11,12 @@ Reference: Strang (1968) SIAM J. Numer. Anal. 5, 506; Hundsdorfer & Verwer (2003
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from ..interpolate import WithSlope, through
 from ..operator import LinearOperator
 from ..protocols import LinearFlow, Problem, Semilinear, Work
 from .base import Integrator, Step
@@ -58,6 +60,7 @@ class Splitting(Integrator):
     linear: Integrator
     rest: Integrator
     needs = "semilinear"
+    dense_output = True
     explicit = False
 
     def __post_init__(self) -> None:
@@ -74,6 +77,10 @@ class Splitting(Integrator):
     def substeps(self) -> tuple[tuple[str, float, float], ...]:
         """`("linear" or "rest", start, length)` of each substep, in units of dt."""
 
+    def inside(self, problem: Problem, t: float, dt: float, y: Tensor, new: Tensor) -> Callable[[float], Tensor]:
+        """The solution inside a step from y to `new`: the straight line."""
+        return through((0.0, 1.0), (y, new))
+
     def init(self, problem: Problem, t: float, y: Tensor) -> tuple[SplittingState, Work]:
         return SplittingState(), Work()
 
@@ -86,7 +93,7 @@ class Splitting(Integrator):
             state = SplittingState(None, L)
         rest = replace(problem, error_control=False).with_field(RestField(split.field, L))
         fields = {"linear": tightened(problem).with_field(LinearFlow(L)), "rest": rest}
-        work, given = Work(), state
+        work, given, begin = Work(), state, y
         for what, start, length in self.substeps():
             method = self.linear if what == "linear" else self.rest
             at, part = t + start * dt, fields[what]
@@ -100,7 +107,7 @@ class Splitting(Integrator):
             if what == "linear" and isinstance(step.state, ImplicitState):
                 state = replace(state, solver=ImplicitState(step.state.prepared, step.state.h))
             y = step.y
-        return Step(y, state=state, retry=given, work=work)
+        return Step(y, state=state, retry=given, dense=self.inside(problem, t, dt, begin, y), work=work)
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ class Lie(Splitting):
 
     linear: Integrator = _IMPLICIT_EULER
     rest: Integrator = _EULER
-    order = 1
+    order = dense_order = 1
 
     def substeps(self) -> tuple[tuple[str, float, float], ...]:
         return ("linear", 0.0, 1.0), ("rest", 0.0, 1.0)
@@ -126,7 +133,9 @@ class Lie(Splitting):
 class Strang(Splitting):
     """Strang splitting, order 2: `y_new = A(dt/2) B(dt) A(dt/2) y`, the linear part first and last.
 
-    On stiff problems whose boundary or source terms are in the rest, order 1 to 2 is seen.
+    On stiff problems whose boundary or source terms are in the rest, order 1 to 2 is seen. Dense output: the parabola through
+    both ends with the slope `f(t + dt, y_new)` at the second, where the linear part has been damped: one evaluation in each
+    step in which a time is asked for.
 
     Args:
         linear: the method of the linear part, of order 2 or more, implicit or exponential.
@@ -137,7 +146,16 @@ class Strang(Splitting):
 
     linear: Integrator = _SDIRK2
     rest: Integrator = _RK4
-    order = 2
+    order = dense_order = 2
+    dense_is_free = False
+
+    def inside(self, problem: Problem, t: float, dt: float, y: Tensor, new: Tensor) -> Callable[[float], Tensor]:
+        line = super().inside(problem, t, dt, y, new)
+        return WithSlope(problem, t + dt, dt, new, line, lambda: new - y, _bubble)
 
     def substeps(self) -> tuple[tuple[str, float, float], ...]:
         return ("linear", 0.0, 0.5), ("rest", 0.0, 1.0), ("linear", 0.5, 0.5)
+
+
+def _bubble(theta: float) -> float:
+    return theta * (theta - 1)

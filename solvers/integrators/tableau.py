@@ -8,7 +8,7 @@ matrix-vector product. Where a gradient is needed the same formulas run function
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import ClassVar
@@ -21,6 +21,9 @@ from ..protocols import Problem, Work
 from .base import SCRATCH, Integrator, Step
 
 Row = tuple[float, ...]
+Pair = tuple[Tensor, Tensor]
+Interpolant = Callable[[float], Tensor]
+Refine = Callable[[Problem, float, float, Pair, Pair, Interpolant], Interpolant]
 
 
 @dataclass(frozen=True)
@@ -109,9 +112,14 @@ def _weights(tab: Tableau, dtype: torch.dtype, device: torch.device) -> _Weights
 
 
 class ExplicitRungeKutta(Integrator):
-    """An explicit Runge-Kutta method: a subclass states its `tableau`."""
+    """An explicit Runge-Kutta method: a subclass states its `tableau`.
+
+    Attributes:
+        refine: makes a better interpolant of the tableau's (of a method whose last stage is the next first one), or None.
+    """
 
     tableau: ClassVar[Tableau]
+    refine: ClassVar[Refine | None] = None
 
     def init(self, problem: Problem, t: float, y: Tensor) -> tuple[StageState, Work]:
         return StageState(), Work()
@@ -148,6 +156,8 @@ class ExplicitRungeKutta(Integrator):
         error = None if weights.error is None else torch.mv(before[s], weights.error).mul_(dt).view(shape)
 
         dense = None if tab.dense is None else StageInterpolant(y, buffer.stages, dt, partial(_dense_weights, tab))
+        if self.refine is not None and dense is not None:
+            dense = self.refine(problem, t, dt, (y, new), (first, slope), dense)
         return Step(
             new,
             error,
@@ -171,13 +181,16 @@ class ExplicitRungeKutta(Integrator):
         if tab.error is not None:
             with torch.no_grad():
                 error = _combine(torch.zeros_like(y), dt, tab.error, k)
+        dense = None if tab.dense is None else lambda theta: _combine(y, dt, _dense_weights(tab, theta), k)
+        if self.refine is not None and dense is not None:
+            dense = self.refine(problem, t, dt, (y, new), (k[0], k[-1]), dense)
         return Step(
             new,
             error,
             tab.error_order,
             state=StageState(slope=k[-1] if fsal else None),
             retry=StageState(slope=k[0]),
-            dense=(lambda theta: _combine(y, dt, _dense_weights(tab, theta), k)) if tab.dense is not None else None,
+            dense=dense,
             work=cost + Work(evaluations=s - 1),
         )
 

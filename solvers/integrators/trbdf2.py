@@ -33,7 +33,7 @@ class TRBDF2(ImplicitMethod):
     Reference: Bank et al. (1985) IEEE Trans. CAD 4, 436; Hosea & Shampine (1996) Appl. Numer. Math. 20, 21.
     """
 
-    order = 2
+    order = dense_order = 2
     adaptive = True
     dense_output = True
     real_stability = imaginary_stability = float("inf")

@@ -111,9 +111,10 @@ def test_interpolant(name):
         assert torch.equal(sol(1.0), sol.y[-1]) and torch.equal(sol(0.0), sol.y[0])
         return max(errors(sol(t), problem.exact(t)) for t in times)
 
-    coarse, fine = error(64 // share(method)), error(128 // share(method))
+    steps = 16 if method.order > 6 else 64 // share(method)  # the finest that rounding allows
+    coarse, fine = error(steps), error(2 * steps)
     assert math.log2(coarse / fine) > min(method.order, 3) - 0.25
-    assert fine <= 10 * largest_error(method, problem, 128 // share(method)) + 1e-7
+    assert fine <= 10 * largest_error(method, problem, 2 * steps) + 1e-7
 
 
 @pytest.mark.parametrize("name", DENSE)
@@ -123,7 +124,13 @@ def test_outputs_read_from_the_interpolant_change_no_step(name):
     few = solve(problem, problem.exact(0.0), [0.0, 1.0], method, dt=0.03, **TIGHT)
     many = solve(problem, problem.exact(0.0), times, method, dt=0.03, **TIGHT)
     assert torch.equal(few.y[-1], many.y[-1])
-    assert few.stats == many.stats
+    if method.dense_is_free:
+        assert few.stats == many.stats
+    else:
+        assert dataclasses.replace(few.stats, evaluations=0, products=0) == dataclasses.replace(
+            many.stats, evaluations=0, products=0
+        )
+        assert few.stats.evaluations + few.stats.products < many.stats.evaluations + many.stats.products
 
 
 @pytest.mark.parametrize("name", ADAPTIVE)
