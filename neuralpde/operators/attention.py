@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal, Self
 
 import torch
 from torch import Tensor
 
-from solvers import Pattern, SparseOperator, sddmm, unknown
+from solvers import Pattern, SparseOperator, unknown
 
 from ..graph import Graph
+from .attention_weights import attention_weights, layout_of, positive_part, shifted
 from .base import GraphOperator
 
 NORMS = ("row", "col")
@@ -63,19 +63,21 @@ class Attention(GraphOperator):
                 f"query {tuple(query.shape)} and key {tuple(key.shape)} do not fit; expected ({graph.num_nodes}, width) "
                 f"twice, with a width that {heads} heads divide"
             )
-        pattern = heads_pattern(graph, heads)
-        width = query.shape[1] // heads
-        scores = sddmm(pattern, by_head(query, heads), by_head(key, heads)) / math.sqrt(width)
-        segment, count = (pattern.rows, pattern.num_rows) if norm == "row" else (pattern.cols, pattern.num_cols)
-        weights = edge_softmax(scores, segment, count, activation)
-        values = weights.view(heads, -1).mean(0) if heads > 1 else weights
-        super().__init__(SparseOperator(attention_pattern(graph), values, metzler=True, interval=(-1.0, 1.0)))
+        if activation not in ACTIVATIONS:
+            raise unknown("activation", activation, ACTIVATIONS)
+        pattern = attention_pattern(graph)
+        if norm == "row":
+            values = attention_weights(layout_of(pattern, heads), query, key, activation)
+        else:  # the rows of the transpose
+            values = attention_weights(layout_of(pattern.transposed, heads), key, query, activation)
+            place = pattern.transposed.by_row.place
+            values = values if place is None else values.index_select(0, place)
+        super().__init__(SparseOperator(pattern, values, metzler=True, interval=(-1.0, 1.0)))
 
     def generator(self, rate: float | Tensor = 1.0) -> SparseOperator:
         """`rate (A - I)` as one matrix, the operator of `u' = rate (A - I) u`; rate is not negative."""
         pattern, values = self.matrix.pattern, self.matrix.values
-        n = pattern.num_rows
-        loops = torch.cat([values.new_zeros(len(values) - n), values.new_ones(n)])
+        loops = torch.zeros_like(values).index_fill(0, pattern.on_diagonal, 1.0)
         c = float(rate.detach()) if isinstance(rate, Tensor) else float(rate)
         return SparseOperator(pattern, rate * (values - loops), metzler=c >= 0, interval=(min(-2 * c, 0.0), max(-2 * c, 0.0)))
 
@@ -97,26 +99,20 @@ def edge_softmax(scores: Tensor, segment: Tensor, count: int, activation: str = 
     if activation not in ACTIVATIONS:
         raise unknown("activation", activation, ACTIVATIONS)
     if activation == "softmax":
-        largest = scores.detach().new_full((count,), -torch.inf).scatter_reduce(0, segment, scores.detach(), "amax")
-        positive = torch.exp(scores - largest[segment])
-    else:
-        root = torch.sqrt(scores * scores + 4)
-        positive = torch.where(scores > 0, (scores + root) / 2, 2 / (root - scores.clamp(max=0)))
+        scores = shifted(scores.unsqueeze(1), segment, count).squeeze(1)
+    positive = positive_part(scores, activation)
     total = positive.new_zeros(count).index_add(0, segment, positive)
     return positive / total[segment]
 
 
 def attention_pattern(graph: Graph) -> Pattern:
-    """The edges without the graph's own self-loops, followed by one loop per node; kept by the graph."""
-    source, target = graph.edge_index
+    """The edges without the graph's own self-loops and one loop per node, sorted by row; kept by the graph."""
     if "attention" not in graph.patterns:
-        proper = (source != target).nonzero().squeeze(1)
-        if len(proper) == graph.num_edges:
-            graph.patterns["attention"] = graph.loop_pattern
-        else:
-            loop = torch.arange(graph.num_nodes, device=graph.device)
-            rows, cols = torch.cat([target[proper], loop]), torch.cat([source[proper], loop])
-            graph.patterns["attention"] = Pattern(rows, cols, graph.num_nodes, graph.num_nodes)
+        source, target = graph.edge_index
+        proper, loop = source != target, torch.arange(graph.num_nodes, device=graph.device)
+        rows, cols = torch.cat([target[proper], loop]), torch.cat([source[proper], loop])
+        c = Pattern(rows, cols, graph.num_nodes, graph.num_nodes).by_row
+        graph.patterns["attention"] = Pattern(c.rows, c.columns, graph.num_nodes, graph.num_nodes)
     return graph.patterns["attention"]
 
 

@@ -5,7 +5,9 @@
 
 Each is the other's derivative, so both are differentiable any number of times. The product dispatches on dtype and device:
 float32, bfloat16 and float16 on a CPU go through `embedding_bag` (a weighted bag is a CSR row), float64 through the CSR
-reduction kernel of torch.sparse, CUDA through torch.sparse CSR, and everything else through `index_add`.
+reduction kernel of torch.sparse, CUDA through torch.sparse CSR, and everything else through `index_add`. The sampled product
+goes through `torch.sparse.sampled_addmm` (float32 and float64), else through gathers in chunks. Neither makes a temporary of
+entries x channels.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from .pattern import Pattern
 _BAG_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 _HAS_FAST_BAG = platform.machine().lower() in ("x86_64", "amd64")  # the vectorised kernel exists on x86 only
 _CHUNK_ENTRIES = 1 << 21  # entries x channels gathered at a time: 8 MiB in float32, inside a last-level cache
+_FEW, _WIDE = 4, 16  # so few states of so many channels are multiplied one by one
 
 
 with warnings.catch_warnings():  # torch warns once per process that CSR is in beta: let that once be here
@@ -41,6 +44,9 @@ def spmm(pattern: Pattern, values: Tensor, x: Tensor, stored: Tensor | None = No
     """
     if x.dim() == 1:
         return spmm(pattern, values, x.unsqueeze(1), stored).squeeze(1)
+    if x.dim() > 2 and x[..., 0, 0].numel() <= _FEW and x.shape[-1] >= _WIDE:  # q and p, say: no copy of the operand
+        parts = [spmm(pattern, values, part, stored) for part in x.flatten(0, -3)]
+        return torch.stack(parts).unflatten(0, x.shape[:-2])
     if x.dim() > 2:  # leading axes become columns: one pass over the pattern
         flat = x.movedim(-2, 0)
         out = spmm(pattern, values, flat.reshape(flat.shape[0], -1), stored)
@@ -128,6 +134,12 @@ def in_row_order(pattern: Pattern, values: Tensor) -> Tensor:
     return values if order is None else values.index_select(0, order)
 
 
+def in_given_order(pattern: Pattern, stored: Tensor) -> Tensor:
+    """The entries' values in the pattern's order, from those in row-compressed order."""
+    place = pattern.by_row.place
+    return stored if place is None else stored.index_select(0, place)
+
+
 def _product(pattern: Pattern, values: Tensor, x: Tensor, stored: Tensor | None) -> Tensor:
     if len(pattern) == 0 or x.shape[-1] == 0 or pattern.num_rows == 0:
         return x.new_zeros(pattern.num_rows, x.shape[-1])
@@ -148,16 +160,12 @@ def _kernel_for(x: Tensor) -> Callable[[Pattern, Tensor, Tensor], Tensor]:
 
 def _bag(pattern: Pattern, stored: Tensor, x: Tensor) -> Tensor:
     c = pattern.by_row
-    return F.embedding_bag(
-        c.columns, x.contiguous(), c.pointers, mode="sum", per_sample_weights=stored, include_last_offset=True
-    )
+    x = x if x.stride(1) == 1 else x.contiguous()  # rows may lie apart
+    return F.embedding_bag(c.columns, x, c.pointers, mode="sum", per_sample_weights=stored, include_last_offset=True)
 
 
 def _csr(pattern: Pattern, stored: Tensor, x: Tensor) -> Tensor:
-    c = pattern.by_row
-    matrix = torch.sparse_csr_tensor(
-        c.pointers, c.columns, stored, (pattern.num_rows, pattern.num_cols), check_invariants=False
-    )
+    matrix = _matrix(pattern, stored)
     if x.device.type == "cpu":
         return torch.sparse.mm(matrix, x.contiguous(), "sum")
     return matrix @ x
@@ -173,15 +181,40 @@ def _scatter(pattern: Pattern, stored: Tensor, x: Tensor) -> Tensor:
     return out
 
 
+def _matrix(pattern: Pattern, stored: Tensor) -> Tensor:
+    c, size = pattern.by_row, (pattern.num_rows, pattern.num_cols)
+    return torch.sparse_csr_tensor(c.pointers, c.columns, stored, size, check_invariants=False)
+
+
 def _sampled(pattern: Pattern, g: Tensor, x: Tensor) -> Tensor:
-    """Chunked gathers: no `entries x channels` temporary."""
     dtype = torch.promote_types(g.dtype, x.dtype)
-    out = torch.empty(len(pattern), dtype=dtype, device=x.device)
-    step = max(1, _CHUNK_ENTRIES // max(1, x.shape[1]))
-    for start in range(0, len(pattern), step):
+    g, x = g.to(dtype), x.to(dtype)
+    if len(pattern) == 0 or x.shape[1] == 0:
+        return torch.zeros(len(pattern), dtype=dtype, device=x.device)
+    if x.device.type in ("cpu", "cuda") and dtype in (torch.float32, torch.float64):
+        return _sampled_csr(pattern, g, x)
+    return _sampled_chunks(pattern, g, x)
+
+
+def _sampled_csr(pattern: Pattern, g: Tensor, x: Tensor) -> Tensor:
+    zero = torch.zeros(len(pattern), dtype=x.dtype, device=x.device)  # beta = 0 would keep what is not a number
+    sampled = torch.sparse.sampled_addmm(_matrix(pattern, zero), g, x.t())
+    return in_given_order(pattern, sampled.values())
+
+
+def _sampled_chunks(pattern: Pattern, g: Tensor, x: Tensor) -> Tensor:
+    """Gathers into two buffers, over and over."""
+    count, width = len(pattern), x.shape[1]
+    out = torch.empty(count, dtype=x.dtype, device=x.device)
+    step = min(count, max(1, _CHUNK_ENTRIES // width))
+    left, right = x.new_empty(2, step, width)
+    for start in range(0, count, step):
         part = slice(start, start + step)
-        left, right = g.index_select(0, pattern.rows[part]), x.index_select(0, pattern.cols[part])
-        out[part] = torch.linalg.vecdot(left.to(dtype), right.to(dtype), dim=1)
+        rows, cols = pattern.rows[part], pattern.cols[part]
+        a, b = left[: len(rows)], right[: len(rows)]
+        torch.index_select(g, 0, rows, out=a)
+        torch.index_select(x, 0, cols, out=b)
+        out[part] = torch.linalg.vecdot(a, b, dim=1)
     return out
 
 

@@ -18,6 +18,13 @@ class Compressed:
     rows: Tensor  # [entries]
     order: Tensor | None  # [entries], None if the entries come sorted already
 
+    @cached_property
+    def place(self) -> Tensor | None:
+        """Where entry k of the pattern is stored, `[entries]`: the inverse of `order`."""
+        if self.order is None:
+            return None
+        return torch.empty_like(self.order).scatter_(0, self.order, torch.arange(len(self.order), device=self.order.device))
+
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
@@ -44,6 +51,11 @@ class Pattern:
         twin = Pattern(self.cols, self.rows, self.num_cols, self.num_rows)
         twin.__dict__["transposed"] = self
         return twin
+
+    @cached_property
+    def on_diagonal(self) -> Tensor:
+        """Which entries stand on the diagonal."""
+        return (self.rows == self.cols).nonzero().squeeze(1)
 
     def __len__(self) -> int:
         return self.rows.numel()

@@ -96,7 +96,7 @@ class SparseOperator(LinearOperator):
         return twin
 
     def diagonal(self) -> Tensor:
-        on = (self.pattern.rows == self.pattern.cols).nonzero().squeeze(1)
+        on = self.pattern.on_diagonal
         zero = self.values.new_zeros(min(self.shape))
         return zero.index_add(0, self.pattern.rows[on], self.values[on])
 
