@@ -3,16 +3,18 @@
     (I - h J) d = -G(y),  y += d,   J = df/dy at y, every system solved to a relative residual only as small as is needed
 
 Sizes are those of the error control: `|x| = rms(x / (tol (atol + rtol |y|)))`, the largest over the groups of the Space, and
-the iteration ends when `|G| <= 1`, or when the updates and their contraction say that the error is below 1. By the implicit
+the iteration ends when `|G| <= 1`, or when the updates and their contraction say that the error is below 1. Where full steps
+diverge, and where asked, a second attempt halves each step until |G| falls, in every group by itself. By the implicit
 function theorem the gradient of the root is one solve with `I - h J^H` (`implicit_root`).
 
-Reference: Dembo, Eisenstat & Steihaug (1982) SIAM J. Numer. Anal. 19, 400; Hairer & Wanner (1996) IV.8.
+Reference: Dembo, Eisenstat & Steihaug (1982) SIAM J. Numer. Anal. 19, 400; Hairer & Wanner (1996) IV.8; Deuflhard (2004)
+Newton Methods for Nonlinear Problems, 3.1 (damping).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -22,10 +24,11 @@ from torch import Tensor
 from .errors import IntegrationError
 from .implicit_root import Implicit
 from .linear.default import default_solver
-from .linear.jacobian import linearise
-from .linear.solver import LinearSolver
+from .linear.jacobian import Jacobian, linearise
+from .linear.solver import LinearSolver, Solve
 from .operator import LinearOperator, Shifted
 from .protocols import Problem, Work
+from .space import Space
 from .structure import rebind, requiring_grad
 
 TOLERANCE = 0.02  # of the error that a step may make
@@ -65,63 +68,73 @@ class NewtonKrylov:
     Args:
         linear_solver: for `I - h J` (None: GMRES).
         linear_rtol: relative residual of the linear solves; None lets it follow from what is left to do.
-        max_iterations: Newton iterations after which the solve is given up.
+        max_iterations: Newton iterations after which an attempt is given up.
+        max_halvings: how often a step may be halved in a second attempt, made after full steps diverged; 0 for none.
     """
 
     linear_solver: LinearSolver | None = None
     linear_rtol: float | None = None
     max_iterations: int = 12
+    max_halvings: int = 12
 
     def solve(self, problem: Problem, t: float, h: float, b: Tensor, guess: Tensor) -> Root:
         """The root of `y - h f(t, y) - b`, from `guess`; gradients flow to b and to what the field holds."""
-        root = self._iterate(problem, t, h, b.detach(), guess.detach())
+        fixed, start = b.detach(), guess.detach()
+        root = self._iterate(problem, t, h, fixed, start, 0)
+        if root.status in ("nonlinear", "nonfinite") and self.max_halvings:
+            again = self._iterate(problem, t, h, fixed, start, self.max_halvings)
+            root = replace(again if again.status == "ok" else root, work=root.work + again.work)
         if root.status != "ok" or not torch.is_grad_enabled():
             return root
         y, evaluations = _Stage(partial(self._inverse, problem), problem, t, h).connected(root.y, b)
         return Root(y, "ok", root.work + Work(evaluations=evaluations))
 
     @torch.no_grad()
-    def _iterate(self, problem: Problem, t: float, h: float, b: Tensor, y: Tensor) -> Root:
-        space, scale, work = problem.space, weights(problem, y), Work()
-        previous = done = None
-        size = delta = float("inf")
+    def _iterate(self, problem: Problem, t: float, h: float, b: Tensor, y: Tensor, halvings: int) -> Root:
+        """Newton's iteration from y; with full steps if there are no halvings."""
+        space, equation = problem.space, _Equation(problem, t, h, b, weights(problem, y))
+        at, work = equation.at(y), Work(evaluations=1)
+        previous, done, delta = None, at.sizes <= 1, float("inf")
         for count in range(self.max_iterations + 1):
-            jacobian = linearise(problem, t, y)
-            work = work + Work(evaluations=1)
-            defect = y - h * jacobian.value - b
-            sizes = space.rms(defect / scale)
-            done = (sizes <= 1) if done is None else done | (sizes <= 1)
-            size, left = torch.stack([sizes.amax(), (~done).any()]).tolist()
+            y, size, left = at.y, *torch.stack([at.sizes.amax(), (~done).any()]).tolist()
             if not size < float("inf"):
                 return Root(y, "nonfinite", work, f"Newton's method met values that are not finite in iteration {count}")
             if not left:
                 return Root(y, "ok", work)
             if count == self.max_iterations:
                 break
-            if space.groups > 1:
-                defect = defect * space.spread(~done, defect)
-            rtol = self.linear_rtol or min(max(0.5 / size, _TIGHTEST), _LOOSEST)
-            system = Shifted(jacobian, 1.0, -h)
-            solver = self.linear_solver or default_solver(system, space)
-            solved = solver.prepare(system, space).solve(-defect, rtol=rtol)
+            solved = self._update(space, at, h, done, size)
             work = work + Work(products=solved.products, linear_iterations=solved.iterations)
             if not solved.converged and not solved.residual < _GOOD_ENOUGH:
                 status = "nonfinite" if solved.status == "nonfinite" else "linear"
                 return Root(y, status, work, f"{solved.message}, in Newton iteration {count + 1}")
             y = y + solved.x
-            deltas = space.rms(solved.x / scale)
+            deltas = space.rms(solved.x / equation.scale)
             delta = float(deltas.amax())
             rounding = 4 * torch.finfo(y.dtype).eps * space.rms(y)
             done = done | (deltas <= _SMALL) | (space.rms(solved.x) <= rounding)
             if previous is not None:
                 rate = deltas / previous
-                if bool((~done & (rate > 2)).any()):
+                if not halvings and bool((~done & (rate > 2)).any()):
                     return Root(y, "nonlinear", work, self._message("diverged after", count + 1, size, delta))
                 done = done | ((rate < 1) & (rate / (1 - rate) * deltas <= 1))
             if bool(done.all()):
                 return Root(y, "ok", work)
+            at, factor, tried = equation.along(at, solved.x, done, halvings)
+            work = work + Work(evaluations=tried)
+            done = done | (at.sizes <= 1)
             previous = deltas.clamp_min(torch.finfo(deltas.dtype).tiny)
+            if halvings:  # an update says how close the root is only if it was a full step
+                previous = torch.where(factor < 1, torch.zeros_like(previous), previous)
         return Root(y, "nonlinear", work, self._message("reached", self.max_iterations, size, delta))
+
+    def _update(self, space: Space, at: _Point, h: float, done: Tensor, size: float) -> Solve:
+        """The solution d of `(I - h J) d = -G`, to the relative residual that is worth while."""
+        defect = at.defect * space.spread(~done, at.defect) if space.groups > 1 else at.defect
+        rtol = self.linear_rtol or min(max(0.5 / size, _TIGHTEST), _LOOSEST)
+        system = Shifted(at.jacobian, 1.0, -h)
+        solver = self.linear_solver or default_solver(system, space)
+        return solver.prepare(system, space).solve(-defect, rtol=rtol)
 
     def _message(self, did: str, count: int, size: float, delta: float) -> str:
         return (
@@ -141,6 +154,43 @@ class NewtonKrylov:
             return solved.x
 
         return solve
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """An iterate y with the Jacobian there, `G(y)` and its size, `[groups]`."""
+
+    y: Tensor
+    jacobian: Jacobian
+    defect: Tensor
+    sizes: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class _Equation:
+    """`G(y) = y - h f(t, y) - b`, and the unit in which it is measured."""
+
+    problem: Problem
+    t: float
+    h: float
+    b: Tensor
+    scale: Tensor
+
+    def at(self, y: Tensor) -> _Point:
+        jacobian = linearise(self.problem, self.t, y)
+        defect = y - self.h * jacobian.value - self.b
+        return _Point(y, jacobian, defect, self.problem.space.rms(defect / self.scale))
+
+    def along(self, start: _Point, move: Tensor, done: Tensor, halvings: int) -> tuple[_Point, Tensor, int]:
+        """The point at `y + factor move`, the factor halved while |G| has not fallen; and the number of points tried."""
+        found, factor = self.at(start.y + move), torch.ones_like(start.sizes)
+        for tried in range(1, halvings + 1):
+            worse = ~done & ~(found.sizes < start.sizes)  # or not a number
+            if not bool(worse.any()):
+                return found, factor, tried
+            factor = torch.where(worse, factor / 2, factor)
+            found = self.at(start.y + self.problem.space.spread(factor, move) * move)
+        return found, factor, halvings + 1
 
 
 @dataclass(frozen=True, eq=False)

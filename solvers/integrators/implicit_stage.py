@@ -94,15 +94,16 @@ class ImplicitMethod(Integrator):
         flow = linear_flow(problem.field)
         if flow is not None:
             return self._linear(problem, flow, h, b, guess, state)
-        root = self._newton.solve(problem, t, h, b, guess)
+        root = self._newton(problem).solve(problem, t, h, b, guess)
         failed = None
         if root.status != "ok":
             failed = Step(root.y.detach(), status=root.status, retry=state, work=root.work, message=root.message)
         return Stage(root.y, (root.y - b) / h, root.work, state, failed)
 
-    @property
-    def _newton(self) -> NewtonKrylov:
-        return NewtonKrylov(self.linear_solver, self.linear_rtol, self.max_newton)
+    def _newton(self, problem: Problem) -> NewtonKrylov:
+        """Where a failed step is taken anew with a smaller dt, that is the better answer to updates that diverge."""
+        halvings = 0 if problem.error_control else NewtonKrylov.max_halvings
+        return NewtonKrylov(self.linear_solver, self.linear_rtol, self.max_newton, halvings)
 
     def _linear(self, problem: Problem, flow: LinearFlow, h: float, b: Tensor, guess: Tensor, state: ImplicitState) -> Stage:
         prepared = self._prepared(problem, flow, h, state)

@@ -201,6 +201,39 @@ def test_failure_of_a_fixed_step_is_an_error_with_the_numbers_and_its_fix_works(
     assert solve(double_well, y0, 1.0, method, dt=5e-3, rtol=1e-4).ok
 
 
+def arctangent(t: Tensor, y: Tensor) -> Tensor:
+    return -1000 * torch.atan(y - 0.3)
+
+
+@pytest.mark.parametrize("guess", [3.0, 30.0, -200.0])
+def test_halved_steps_converge_where_full_ones_diverge(guess):
+    b, problem = torch.zeros(4, 2, dtype=torch.float64), Problem(arctangent, **TIGHT)
+    start = torch.full_like(b, guess)
+    full = NewtonKrylov(max_halvings=0, max_iterations=40).solve(problem, 0.0, 1.0, b, start)
+    halved = NewtonKrylov(max_iterations=40).solve(problem, 0.0, 1.0, b, start)
+    assert full.status == "nonlinear" and halved.status == "ok" and halved.work.evaluations > full.work.evaluations
+    assert torch.allclose(halved.y, 1000 * torch.atan(0.3 - halved.y), rtol=1e-9, atol=1e-9)
+
+
+def test_groups_of_a_batch_are_halved_by_themselves():
+    batch, b = torch.tensor([0, 0, 1]), torch.zeros(3, 1, dtype=torch.float64)
+    start = torch.tensor([[0.31], [0.3], [30.0]], dtype=torch.float64)
+    root = NewtonKrylov(max_iterations=40).solve(Problem(arctangent, PerGraph(batch), **TIGHT), 0.0, 1.0, b, start)
+    assert root.status == "ok" and torch.allclose(root.y, root.y[:1].expand(3, 1), rtol=1e-9, atol=1e-12)
+
+
+def test_a_fixed_step_is_rescued_by_halving():
+    y0 = torch.full((3, 1), 4.0, dtype=torch.float64)
+    found = solve(arctangent, y0, 1.0, "implicit_euler", dt=0.25, rtol=1e-8, atol=1e-10)
+    assert found.ok and torch.allclose(found.y[-1], torch.full_like(y0, 0.3), atol=1e-6)
+
+
+def test_failure_when_halving_does_not_help_is_that_of_full_steps():
+    b = torch.zeros(2, dtype=torch.float64)
+    root = NewtonKrylov().solve(Problem(lambda t, y: y + y * y + 1, **TIGHT), 0.0, 1.0, b, b + 0.7)  # y^2 + 1 = 0
+    assert root.status == "nonlinear" and "wanted 1" in root.message
+
+
 def test_failure_of_an_adaptive_step_rejects_it_and_goes_on():
     y0 = torch.tensor([-1.0, 3.0], dtype=torch.float64)
     failed: list[str] = []
