@@ -77,10 +77,6 @@ class Adams(Integrator):
         return self.order
 
     @property
-    def dense_order(self) -> int:  # type: ignore[override]
-        return self.order
-
-    @property
     def real_stability(self) -> float:  # type: ignore[override]
         return self.intervals[self.order][0]
 
