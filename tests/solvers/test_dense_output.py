@@ -12,8 +12,8 @@ from torch import Tensor
 from solvers import (
     Dense,
     Event,
-    Integrator,
     IntegrationError,
+    Integrator,
     LinearFlow,
     LinearOperator,
     Problem,
