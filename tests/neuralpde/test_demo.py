@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -217,7 +218,8 @@ def test_what_the_page_recommends_works(parts: dict[str, Part], capsys: pytest.C
     assert 0.1 < share < 1  # the sponge takes energy and gives none
 
 
-def test_run_writes_the_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_writes_the_record(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neuralpde.cli.demo.LearnSetup", partial(LearnSetup, epochs=4))
     assert run(Demo(only=["learn"], seeds=1, out=str(tmp_path), json=True)) == 0
     printed = json.loads(capsys.readouterr().out)
     record = json.loads((tmp_path / "run.json").read_text())
