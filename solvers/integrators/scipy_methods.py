@@ -31,11 +31,15 @@ class ScipyMethod(BackEnd):
 
     Args:
         solver: the class in `scipy.integrate`.
+        max_step: no step is larger.
+        min_step: no step is smaller (LSODA only).
 
     Reference: Virtanen et al. (2020) Nature Methods 17, 261; LSODA: Petzold (1983) SIAM J. Sci. Stat. Comput. 4, 136.
     """
 
     solver: str = "Radau"
+    max_step: float = float("inf")
+    min_step: float = 0.0
     adaptive = True
     presets: ClassVar = {f"scipy:{s}": {"solver": s} for s in _NAMES}
 
@@ -64,6 +68,9 @@ class ScipyMethod(BackEnd):
             raise ValueError(f"{self.name} has no gradient {_WITHOUT}")
         flat = y.detach().to("cpu", wide).reshape(-1).numpy()
         tolerances: dict[str, Any] = {"rtol": run.problem.rtol, "atol": run.problem.atol, **self._jacobian(run.problem, y)}
+        tolerances["max_step"] = self.max_step
+        if self.solver == "LSODA":
+            tolerances["min_step"] = self.min_step
         run.states = []
         try:
             solver = getattr(integrate, self.solver)(field, run.times[0], flat, run.times[-1], **tolerances)

@@ -196,10 +196,12 @@ class ExplicitRungeKutta(Integrator):
 
 
 def _combine(y: Tensor, dt: float, weights: Sequence[float], k: Sequence[Tensor]) -> Tensor:
+    """`y + dt sum_j w_j k_j`: the sum first, so that a step rounds the state once and not once for each slope."""
+    total: Tensor | None = None
     for w, slope in zip(weights, k, strict=False):
         if w != 0.0:
-            y = torch.add(y, slope, alpha=dt * w)
-    return y
+            total = slope * (dt * w) if total is None else torch.add(total, slope, alpha=dt * w)
+    return y if total is None else y + total
 
 
 def _dense_weights(tab: Tableau, theta: float) -> Row:
