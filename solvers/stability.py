@@ -83,12 +83,13 @@ def _judge(
         return
     lower = spectral_radius(operator, y, problem.space)
     name = "sqrt(lambda_max)" if oscillatory else "lambda_max"
+    stabilised = "" if oscillatory else 'a stabilised explicit method such as method="rkc2" (its stages follow dt), '
     if dt * rate(lower) > limit * (1 + 1e-6):
         largest = _rounded_down(limit / rate(lower))
         raise StabilityError(
             f"{method.name} with dt = {dt:.6g} is unstable here: it needs dt <= {largest:.6g} "
-            f"({limit:.6g} / {name}, lambda_max >= {lower:.6g} by Lanczos iteration). Take a smaller dt, or an implicit "
-            'method such as method="crank_nicolson"; stability_check=False turns this check off.',
+            f"({limit:.6g} / {name}, lambda_max >= {lower:.6g} by Lanczos iteration). Take a smaller dt, {stabilised}"
+            'or an implicit method such as method="crank_nicolson"; stability_check=False turns this check off.',
             limit=largest,
             spectral_bound=lower,
         )

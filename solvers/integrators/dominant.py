@@ -68,7 +68,46 @@ def estimate_dominant(
     return Dominant(_POWER_SAFETY * radius, direction, flow is not None), slope, Work(evaluations=count + spent)
 
 
-def _power_iteration(problem: Problem, t: float, y: Tensor, slope: Tensor, v: Tensor | None) -> tuple[float, Tensor, int]:
+@dataclass(frozen=True)
+class Spectrum:
+    """What a probe found.
+
+    Attributes:
+        radius: the size of the dominant eigenvalue of the Jacobian; where the probe ended early, the growth of a random
+            direction, which is of the size of a typical eigenvalue.
+        cosine: between a direction v that has been multiplied by the Jacobian J many times, and J v: -1 for a real negative
+            dominant eigenvalue, 1 for a positive one, 0 for an imaginary pair; the largest over the groups. None where the
+            probe ended early.
+        evaluations: what it cost.
+    """
+
+    radius: float
+    cosine: float | None
+    evaluations: int
+
+
+def probe_spectrum(problem: Problem, t: float, y: Tensor, worth: float) -> Spectrum:
+    """The dominant eigenvalue of the Jacobian at `(t, y)`: its size, and whether it is real and negative.
+
+    Args:
+        worth: two evaluations tell the growth of a random direction; if it is smaller than this the probe ends there.
+    """
+    with torch.no_grad():
+        y = y.detach()
+        slope = problem.f(t, y)
+        radius, v, _ = _power_iteration(problem, t, y, slope, None, most=1)
+        if not worth <= radius < math.inf:
+            return Spectrum(radius, None, 2)
+        radius, v, spent = _power_iteration(problem, t, y, slope, v)
+        _, after, _ = _power_iteration(problem, t, y, slope, v, most=1)
+        both = problem.space.norm(v) * problem.space.norm(after)
+        cosine = problem.space.dot([(v, after)])[0].real / both.clamp_min(torch.finfo(both.dtype).tiny)
+        return Spectrum(radius, float(torch.where(both > 0, cosine, -1.0).amax()), spent + 3)
+
+
+def _power_iteration(
+    problem: Problem, t: float, y: Tensor, slope: Tensor, v: Tensor | None, most: int = _MOST
+) -> tuple[float, Tensor, int]:
     space = problem.space
     if v is None:
         generator = torch.Generator().manual_seed(0)
@@ -76,12 +115,12 @@ def _power_iteration(problem: Problem, t: float, y: Tensor, slope: Tensor, v: Te
     tiny = torch.finfo(y.dtype).tiny
     length = torch.finfo(y.dtype).eps ** 0.5 * space.norm(y)
     length = torch.where(length > 0, length, torch.full_like(length, torch.finfo(y.dtype).eps ** 0.5))
-    growth, size = 0.0, space.norm(v)
-    for n in range(1, _MOST + 1):
+    growth, last, size = 0.0, 0.0, space.norm(v)
+    for n in range(1, most + 1):
         change = problem.f(t, y + v * space.spread(length / size.clamp_min(tiny), v)) - slope
         size = space.norm(change)
         last, growth = growth, max((size / length).tolist())  # over the groups
         if n >= 2 and not abs(growth - last) > _SETTLED * growth:
             return growth, (change if growth > 0 else v), n
         v = torch.where(space.spread(size > 0, v), change, v)
-    return max(growth, last), v, _MOST
+    return max(growth, last), v, most

@@ -67,9 +67,9 @@ def rock2_coefficients(stages: int) -> tuple[Recursion, float]:
 
 
 def _orthogonal(n: int, u: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, list[float], list[float]]:
-    """The orthonormal polynomial of degree n at the nodes, and `lengths_k q_{k+1} = (u - centres_k) q_k - lengths_{k-1} q_{k-1}`.
+    """The polynomial of degree n at the nodes, and `lengths_k q_{k+1} = (u - centres_k) q_k - lengths_{k-1} q_{k-1}`.
 
-    Stieltjes' procedure; with n + 3 Chebyshev nodes all inner products are exact.
+    Stieltjes' procedure, orthonormal; with n + 3 Chebyshev nodes all inner products are exact.
     """
     before, now, length = np.zeros_like(u), np.ones_like(u), 0.0
     weight = weight / weight.sum()

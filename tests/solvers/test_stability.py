@@ -99,6 +99,16 @@ def test_a_step_beyond_the_limit_is_refused_and_the_suggested_one_works(name):
     assert float(wild.y[-1].abs().max()) > 10, "beyond the limit the solution grows: the limit is sharp"
 
 
+def test_the_methods_that_the_error_names_take_the_step():
+    field, _, top = heat("path", 40, 39)
+    y0 = torch.from_numpy(np.random.default_rng(0).normal(size=(40, 2)))
+    dt = 30 / top
+    with pytest.raises(StabilityError, match='stabilised explicit method such as method="rkc2".*method="crank_nicolson"'):
+        solve(field, y0, [0.0, 300.0], "rk4", dt=dt)
+    for name in ("rkc2", "rock2", "crank_nicolson"):
+        assert float((solve(field, y0, [0.0, 300.0], name, dt=dt).y[-1] - y0.mean(0)).abs().max()) < 2
+
+
 @pytest.mark.parametrize("name", ["leapfrog", "symplectic_euler"])
 def test_oscillators_are_held_to_their_stiffness(name):
     n = 40
@@ -108,6 +118,7 @@ def test_oscillators_are_held_to_their_stiffness(name):
     with pytest.raises(StabilityError, match="sqrt") as caught:
         solve(chain, y0, [0.0, 100.0], name, dt=1.02 * limit)
     assert caught.value.limit == pytest.approx(limit, rel=1e-5)
+    assert "rkc2" not in str(caught.value), "stable on the real axis only"
     sol = solve(chain, y0, [0.0, 150.0], name, dt=0.99 * caught.value.limit)
     assert float(sol.y[-1].abs().max()) < 100
     wild = solve(chain, y0, [0.0, 150.0], name, dt=1.02 * limit, stability_check=False)
