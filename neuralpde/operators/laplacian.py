@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from solvers import SparseOperator
+from solvers import LinearOperator, Scaled, SparseOperator
 
 from ..graph import Graph
 from .base import GraphOperator
@@ -78,8 +78,18 @@ class Laplacian(GraphOperator):
         super().__init__(matrix)
         object.__setattr__(self, "nonnegative", parts.nonnegative)
 
-    def generator(self, rate: float | Tensor = 1.0) -> SparseOperator:
-        """`-rate L` as one matrix, the operator of `u' = -rate L u`; metzler, so that its flow keeps signs."""
+    def generator(self, rate: float | Tensor = 1.0) -> LinearOperator:
+        """`-rate L`, the operator of `u' = -rate L u`; metzler for rates that are not negative, so that its flow keeps signs.
+
+        One matrix, unless only the rate needs a gradient: then `rate * (-L)`, whose gradient is one product of states, where
+        that of a matrix would be one number per edge.
+        """
+        learned = isinstance(rate, Tensor) and rate.requires_grad
+        if learned and not self.matrix.values.requires_grad:
+            return Scaled(self._negative(1.0), rate)
+        return self._negative(rate)
+
+    def _negative(self, rate: float | Tensor) -> SparseOperator:
         c = float(rate.detach()) if isinstance(rate, Tensor) else float(rate)
         lo, hi = self.matrix.interval or (0.0, 0.0)
         return SparseOperator(

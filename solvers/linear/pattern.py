@@ -57,6 +57,13 @@ class Pattern:
         """Which entries stand on the diagonal."""
         return (self.rows == self.cols).nonzero().squeeze(1)
 
+    @cached_property
+    def one_per_diagonal(self) -> Tensor | None:
+        """An entry at each place of the diagonal, `[rows]`; None if some place has none."""
+        found = torch.full((self.num_rows,), -1, dtype=torch.int64, device=self.rows.device)
+        found[self.rows[self.on_diagonal]] = self.on_diagonal
+        return None if self.num_rows != self.num_cols or bool((found < 0).any()) else found
+
     def __len__(self) -> int:
         return self.rows.numel()
 

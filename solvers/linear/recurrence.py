@@ -22,7 +22,12 @@ from torch import Tensor
 
 from ..operator import LinearOperator, Scaled
 from ..structure import rebind, requiring_grad
+from .blocks import add_terms, joined, last, parted, with_source
 from .series import Series
+from .sparse import SparseOperator
+
+
+_WORTH = 4  # products, from which on it pays to make the matrix X
 
 
 def polynomials(A: LinearOperator, series: Series, vectors: Sequence[Tensor]) -> Tensor:
@@ -41,28 +46,49 @@ def polynomials(A: LinearOperator, series: Series, vectors: Sequence[Tensor]) ->
 
 def _forward(A: LinearOperator, series: Series, vectors: Sequence[Tensor], every: int = 0) -> tuple[Tensor, list[Tensor]]:
     """The outputs, and what the way back starts from: the last two v_k, or every so many of them for powers."""
-    walk, v = _Walk(A, series), _joined(vectors)
+    walk, v = _Walk(A, series), joined(vectors)
     out = torch.zeros((series.coefficients.shape[1], *vectors[0].shape), dtype=v.dtype, device=v.device)
-    _add(out, series, 0, v, vectors)
+    add_terms(out, series, 0, v, vectors)
     before, kept = v, [v]
     for k in range(series.degree):
         before, v = v, walk.on(k, v, before, reuse=not every and k > 1)
-        _add(out, series, k + 1, v, vectors)
+        add_terms(out, series, k + 1, v, vectors)
         if every and (k + 1) % every == 0:
             kept.append(v)
     return out, kept if series.powers else [before, v]
 
 
 class _Walk:
-    """The recurrence `v_{k+1} = X v_k`, or `2 X v_k - v_{k-1}`."""
+    """The recurrence `v_{k+1} = X v_k`, or `2 X v_k - v_{k-1}`; a sparse A makes room for X itself: one product a step."""
 
     def __init__(self, A: LinearOperator, series: Series):
         self.scale, self.base = unscaled(A)
         self.series = series
+        twice = 1.0 if series.powers else 2.0
+        gain, shift = twice * self.scale / series.radius, -twice * series.centre / series.radius
+        fits = isinstance(self.base, SparseOperator) and series.degree >= _WORTH
+        self.folded = self.base.affine(gain, shift) if fits else None  # X, or 2 X  # type: ignore[union-attr]
 
     def on(self, k: int, v: Tensor, before: Tensor, reuse: bool = False) -> Tensor:
         """v_{k+1}; with `reuse`, in the memory of v_{k-1}."""
-        return self.after(k, self.base.matvec(v), v, before, self.scale, reuse)
+        if self.folded is None:
+            return self.after(k, self.base.matvec(v), v, before, self.scale, reuse)
+        return self.folded_step(k, v, None if self.series.powers or k == 0 else before, reuse)
+
+    def folded_step(self, k: int, v: Tensor, before: Tensor | None, reuse: bool) -> Tensor:
+        """`X v`, less `before`: twice the product for Chebyshev beyond k = 0."""
+        assert self.folded is not None
+        image = self.folded.matvec(v)
+        if k == 0 and not self.series.powers:
+            image = image.mul_(0.5)
+        return image if before is None else torch.sub(image, before, out=before if reuse else image)
+
+    def down(self, k: int, one: Tensor, two: Tensor | None, g: Tensor, like: Sequence[Tensor]) -> Tensor:
+        """l_k from l_{k+1} and l_{k+2} if this walks with the adjoint; in the memory of the latter, if it counts."""
+        two = None if self.series.powers else two
+        if self.folded is None:
+            return _downwards(self.series, k, self.base.matvec(one), one, two, g, like, self.scale)
+        return with_source(self.folded_step(k, one, two, True), self.series, k, g, like)
 
     def after(self, k: int, image: Tensor, v: Tensor, before: Tensor, scale: float = 1.0, reuse: bool = False) -> Tensor:
         """v_{k+1} from the product `image = A v_k / scale`."""
@@ -83,32 +109,6 @@ def unscaled(A: LinearOperator) -> tuple[float, LinearOperator]:
         scale = scale * (base.scale.detach().item() if isinstance(base.scale, Tensor) else base.scale)
         base = base.operator
     return (scale, base) if not isinstance(scale, complex) else (1.0, A)
-
-
-def _joined(vectors: Sequence[Tensor]) -> Tensor:
-    """The blocks side by side along the last axis: one product serves them all."""
-    if len(vectors) == 1:
-        return vectors[0]
-    return torch.cat([v.unsqueeze(-1) if v.dim() == 1 else v for v in vectors], -1)
-
-
-def _parted(v: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    if len(like) == 1:
-        return [v]
-    parts = v.split(_widths(like), -1)
-    return [p.reshape(x.shape) for p, x in zip(parts, like, strict=True)]
-
-
-def _widths(like: Sequence[Tensor]) -> list[int]:
-    return [1 if x.dim() == 1 else x.shape[-1] for x in like]
-
-
-def _add(out: Tensor, series: Series, k: int, v: Tensor, like: Sequence[Tensor]) -> None:
-    for b, part in enumerate(_parted(v, like)):
-        for i in range(len(out)):
-            weight = float(series.coefficients[b, i, k])
-            if weight != 0.0:
-                out[i].add_(part, alpha=weight)
 
 
 class _Polynomials(torch.autograd.Function):
@@ -146,27 +146,11 @@ class _Polynomials(torch.autograd.Function):
 
 def _adjoint(A: LinearOperator, series: Series, like: Sequence[Tensor], g: Tensor) -> list[Tensor]:
     """l_0 by products with the adjoint operator alone."""
-    scale, base = unscaled(A.adjoint)
-    one, two = _last(series, g, like), None
+    walk = _Walk(A.adjoint, series)
+    one, two = last(series, g, like), None
     for k in reversed(range(series.degree)):
-        one, two = _downwards(series, k, base.matvec(one), one, two, g, like, scale), one
-    return _parted(one, like)
-
-
-def _last(series: Series, g: Tensor, like: Sequence[Tensor]) -> Tensor:
-    """l_K = H_K, in fresh memory."""
-    out = torch.zeros_like(_joined([v.detach() for v in like]))
-    return _with_source(out, series, series.degree, g, like)
-
-
-def _with_source(out: Tensor, series: Series, k: int, g: Tensor, like: Sequence[Tensor]) -> Tensor:
-    """`out += H_k`."""
-    for b, part in enumerate(out.split(_widths(like), -1) if len(like) > 1 else [out]):
-        for i in range(len(g)):
-            weight = float(series.coefficients[b, i, k])
-            if weight != 0.0:
-                part.add_(g[i].reshape(part.shape), alpha=weight)
-    return out
+        one, two = walk.down(k, one, two, g, like), one
+    return parted(one, like)
 
 
 def _downwards(
@@ -183,7 +167,7 @@ def _downwards(
     twice = 1.0 if series.powers or k == 0 else 2.0
     gain, shift = twice * scale / series.radius, -twice * series.centre / series.radius
     new = image * gain if two is None else two.neg_().add_(image, alpha=gain)
-    return _with_source(new.add_(one, alpha=shift), series, k, g, like)
+    return with_source(new.add_(one, alpha=shift), series, k, g, like)
 
 
 def _pulled(A: LinearOperator, held: list[Tensor], v: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -199,10 +183,10 @@ def _through_chebyshev(
     A, series = ctx.A, ctx.series
     total = [torch.zeros_like(h) for h in held]
     walk, (v, after) = _Walk(A, series), kept
-    one, two = _last(series, g, vectors), None
+    one, two = last(series, g, vectors), None
     for k in reversed(range(series.degree)):
         if k == 0:
-            v = _joined([x.detach() for x in vectors])
+            v = joined([x.detach() for x in vectors])
         twice = 1.0 if k == 0 else 2.0
         leaf, image, leaves = _pulled(A, held, v)
         back, *parts = torch.autograd.grad(image, [leaf, *leaves], one, allow_unused=True)
@@ -210,7 +194,7 @@ def _through_chebyshev(
         if k > 0:  # v_{k-1} = 2 X v_k - v_{k+1}
             v, after = walk.after(k, image.detach(), v, after), v
         one, two = _downwards(series, k, back, one, two, g, vectors), one
-    return _parted(one, vectors), total
+    return parted(one, vectors), total
 
 
 def _through_powers(
@@ -219,7 +203,7 @@ def _through_powers(
     A, series, every = ctx.A, ctx.series, ctx.every
     total = [torch.zeros_like(h) for h in held]
     walk = _Walk(A, series)
-    one = _last(series, g, vectors)
+    one = last(series, g, vectors)
     for start in reversed(range(0, series.degree, every)):
         v, records = kept[start // every], []
         for k in range(start, min(start + every, series.degree)):
@@ -230,7 +214,7 @@ def _through_powers(
             back, *parts = torch.autograd.grad(image, [leaf, *leaves], one, allow_unused=True)
             _accumulate(total, parts, 1 / series.radius)
             one = _downwards(series, k, back, one, None, g, vectors)
-    return _parted(one, vectors), total
+    return parted(one, vectors), total
 
 
 def _accumulate(total: list[Tensor], parts: Sequence[Tensor | None], scale: float) -> None:
@@ -273,7 +257,7 @@ def _unrolled(ctx: Any, vectors: list[Tensor], held: list[Tensor], g: Tensor) ->
         aliases = [v.view_as(v) for v in vectors]
         leaves = [h.view_as(h) for h in held]
         A, series = rebind(ctx.A, held, leaves), ctx.series
-        walk, v = _Walk(_Plain(A), series), _joined(aliases)  # type: ignore[arg-type]
+        walk, v = _Walk(_Plain(A), series), joined(aliases)  # type: ignore[arg-type]
         out, before = _weighted(series, 0, v, aliases), v
         for k in range(series.degree):
             before, v = v, walk.on(k, v, before)
@@ -286,7 +270,7 @@ def _unrolled(ctx: Any, vectors: list[Tensor], held: list[Tensor], g: Tensor) ->
 def _weighted(series: Series, k: int, v: Tensor, like: Sequence[Tensor]) -> Tensor:
     weights = torch.from_numpy(np.ascontiguousarray(series.coefficients[:, :, k])).to(v)
     return sum(
-        (w.reshape(-1, *[1] * p.dim()) * p for w, p in zip(weights, _parted(v, like), strict=True)),
+        (w.reshape(-1, *[1] * p.dim()) * p for w, p in zip(weights, parted(v, like), strict=True)),
         torch.zeros((), dtype=v.dtype, device=v.device),
     )
 

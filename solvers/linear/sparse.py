@@ -95,6 +95,14 @@ class SparseOperator(LinearOperator):
         vars(twin)["_adjoint"] = vars(twin)["_recorded_adjoint"] = self
         return twin
 
+    def affine(self, gain: float, shift: float) -> SparseOperator | None:
+        """`gain A + shift I` as one matrix on the same pattern; None if that lacks an entry of the diagonal."""
+        at = self.pattern.one_per_diagonal
+        if at is None:
+            return None
+        values = self.values * gain
+        return SparseOperator(self.pattern, values.index_add(0, at, values.new_full(at.shape, shift)), self.symmetric)
+
     def diagonal(self) -> Tensor:
         on = self.pattern.on_diagonal
         zero = self.values.new_zeros(min(self.shape))
