@@ -97,8 +97,10 @@ def solve(
     else:
         packing = None
     check_state(y0)
-    chosen = choose(field, y0, times, dt, between=bool(events)) if method == "auto" else (method_named(method), "")
-    integrator, why = chosen
+    if method == "auto":
+        integrator, why = choose(field, y0, times, dt, between=bool(events), rtol=rtol, space=space)
+    else:
+        integrator, why = method_named(method), ""
     _check_choice("save", save, _SAVES)
     _check_choice("gradient", gradient, _GRADIENTS)
     check_structure(integrator, field)
