@@ -97,7 +97,7 @@ class _Loop:
         groups = problem.space.groups
         dt, spent = first_steps(problem, pid, method.order, plan.start, y0, plan.end - plan.start)
         t, none = torch.full((groups,), plan.start, dtype=torch.float64), torch.zeros(groups, dtype=torch.long)
-        outputs = Outputs(problem, plan, method.tableau, none.clone())
+        outputs = Outputs(problem, plan, method.tableau, none.clone(), method.inner)
         outputs.start(y0)
         active, status = torch.ones(groups, dtype=torch.bool), ["ok"] * groups
         history = [(t, active)]
@@ -186,7 +186,7 @@ class _Loop:
         message = f"{self.method.name}: each graph by its own steps, {steps} tried together"
         if failed:
             message = self._failure(failed)
-        stats = Stats(steps, advanced, steps - advanced, self.evaluations)
+        stats = Stats(steps, advanced, steps - advanced, self.evaluations + self.outputs.evaluations)
         at, y = self.outputs.saved(self.y)
         found = Solution(at, y, stats, status, message, self.method.name, per_graph=per)
         if failed:

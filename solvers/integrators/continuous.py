@@ -31,6 +31,10 @@ def matrix(rows: Sequence[Sequence[float]]) -> np.ndarray:
     return out
 
 
+def _nodes(a: np.ndarray) -> np.ndarray:
+    return a @ np.ones(len(a))
+
+
 def conditions(c: np.ndarray, matrices: Sequence[np.ndarray], order: int) -> list[tuple[np.ndarray, int, float]]:
     """The conditions `b . v = theta^power / gamma` up to an order (at most 4) as `(v, power, 1/gamma)`.
 
@@ -81,7 +85,7 @@ def extension(
         right.append(end[i])
     left, given = np.array(rows), np.array(right)
     solution = np.linalg.lstsq(left, given, rcond=1e-11)[0]
-    miss = float(np.abs(left @ solution - given).max())
+    miss = float(max(abs(left @ solution - given)))
     if miss > _EXACT:
         raise ValueError(f"no weights meet these {len(found)} order conditions on {s} stages: the best miss them by {miss:.1e}")
     return solution.reshape(degree, s)
@@ -108,7 +112,7 @@ class Extension:
     def implicit(cls, rows: Sequence[Sequence[float]], order: int) -> Extension:
         """Of a stiffly accurate method with an explicit first stage, meeting the conditions up to an order."""
         a = matrix(rows)
-        b = extension(conditions(a.sum(1), [a], order), [bounded(a)], a[-1], order)
+        b = extension(conditions(_nodes(a), [a], order), [bounded(a)], a[-1], order)
         return cls(np.linalg.solve(a[1:, 1:].T, b[:, 1:].T).T)
 
     @classmethod
@@ -127,7 +131,7 @@ class Extension:
             order: up to which the conditions, those that couple the two parts included, are met.
         """
         a, e = matrix(implicit), matrix(explicit)
-        trees, unused = conditions(a.sum(1), [a, e], order), np.eye(len(a))[-1:] if weights[1][-1] == 0 else []
+        trees, unused = conditions(_nodes(a), [a, e], order), np.eye(len(a))[-1:] if weights[1][-1] == 0 else []
         inner = extension(trees, [bounded(a)], np.array(weights[0]), order)
         outer = extension(trees, list(unused), np.array(weights[1]), order)
         states = np.linalg.solve(a[1:, 1:].T, inner[:, 1:].T).T

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
-from ..bootstrap import Bootstrapped, Slopes
+from ..bootstrap import Slopes
 from .tableau import ExplicitRungeKutta, Tableau
-
-_INNER = (Slopes((0.15, 0.4, 0.6)), Slopes((0.1, 0.3, 0.5, 0.7)))  # of orders 7 and 8
 
 
 @dataclass(frozen=True)
 class Dopri8(ExplicitRungeKutta):
-    """Dormand-Prince RK8(7)13M, order 8(7): thirteen stages; a continuous extension of order 5 with the next step's first.
+    """Dormand-Prince RK8(7)13M, order 8(7): thirteen stages.
+
+    Dense output of order 8: a continuous extension of order 5, with the next step's first slope, is raised by slopes inside
+    the step, seven evaluations in each step in which a time is asked for.
 
     For smooth fields and tight tolerances; `dopri8` of torchdiffeq is this pair.
 
@@ -25,7 +25,7 @@ class Dopri8(ExplicitRungeKutta):
     adaptive = True
     dense_output = True
     dense_is_free = False
-    refine = partial(Bootstrapped, _INNER)
+    inner = Slopes((0.15, 0.4, 0.6)), Slopes((0.1, 0.3, 0.5, 0.7))  # of orders 7 and 8
     real_stability = 5.16663361996811
     imaginary_stability = 0.0
     tableau = Tableau(

@@ -8,7 +8,7 @@ matrix-vector product. Where a gradient is needed the same formulas run function
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import ClassVar
@@ -16,14 +16,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..bootstrap import Bootstrapped, Slopes
 from ..interpolate import StageInterpolant
 from ..protocols import Problem, Work
 from .base import SCRATCH, Integrator, Step
 
 Row = tuple[float, ...]
-Pair = tuple[Tensor, Tensor]
-Interpolant = Callable[[float], Tensor]
-Refine = Callable[[Problem, float, float, Pair, Pair, Interpolant], Interpolant]
 
 
 @dataclass(frozen=True)
@@ -115,11 +113,12 @@ class ExplicitRungeKutta(Integrator):
     """An explicit Runge-Kutta method: a subclass states its `tableau`.
 
     Attributes:
-        refine: makes a better interpolant of the tableau's (of a method whose last stage is the next first one), or None.
+        inner: slopes inside a step that raise the order of the tableau's interpolant, evaluated where a time inside is asked
+            for; only where the last stage is the first of the next step.
     """
 
     tableau: ClassVar[Tableau]
-    refine: ClassVar[Refine | None] = None
+    inner: ClassVar[tuple[Slopes, ...]] = ()
 
     def init(self, problem: Problem, t: float, y: Tensor) -> tuple[StageState, Work]:
         return StageState(), Work()
@@ -156,8 +155,8 @@ class ExplicitRungeKutta(Integrator):
         error = None if weights.error is None else torch.mv(before[s], weights.error).mul_(dt).view(shape)
 
         dense = None if tab.dense is None else StageInterpolant(y, buffer.stages, dt, partial(_dense_weights, tab))
-        if self.refine is not None and dense is not None:
-            dense = self.refine(problem, t, dt, (y, new), (first, slope), dense)
+        if dense is not None and self.inner:
+            dense = Bootstrapped(self.inner, problem, t, dt, (y, new), (first, slope), dense)
         return Step(
             new,
             error,
@@ -182,8 +181,8 @@ class ExplicitRungeKutta(Integrator):
             with torch.no_grad():
                 error = _combine(torch.zeros_like(y), dt, tab.error, k)
         dense = None if tab.dense is None else lambda theta: _combine(y, dt, _dense_weights(tab, theta), k)
-        if self.refine is not None and dense is not None:
-            dense = self.refine(problem, t, dt, (y, new), (k[0], k[-1]), dense)
+        if dense is not None and self.inner:
+            dense = Bootstrapped(self.inner, problem, t, dt, (y, new), (k[0], k[-1]), dense)
         return Step(
             new,
             error,
