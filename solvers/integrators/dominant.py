@@ -102,7 +102,7 @@ def probe_spectrum(problem: Problem, t: float, y: Tensor, worth: float) -> Spect
         _, after, _ = _power_iteration(problem, t, y, slope, v, most=1)
         both = problem.space.norm(v) * problem.space.norm(after)
         cosine = problem.space.dot([(v, after)])[0].real / both.clamp_min(torch.finfo(both.dtype).tiny)
-        return Spectrum(radius, float(torch.where(both > 0, cosine, -1.0).amax()), spent + 3)
+        return Spectrum(radius, max(torch.where(both > 0, cosine, -1.0).tolist()), spent + 3)
 
 
 def _power_iteration(

@@ -52,16 +52,17 @@ def rock2_coefficients(stages: int) -> tuple[Recursion, float]:
         r, dr, ddr = product(x)
         return r * ddr / dr**2 - 1
 
-    a = float(brentq(curvature, 1.0, 1 + 2 / s**2, xtol=1e-15, rtol=1e-15))
+    a = float(brentq(curvature, 1.0, 1 + 2 / s**2, xtol=1e-15, rtol=1e-15))  # type: ignore[arg-type]
     r, dr, _ = product(a)
     d = r / dr
-    sums = dct(((u - alpha) ** 2 + beta**2) * at_nodes / r, type=2) / (s + 1)
+    sums = np.asarray(dct(((u - alpha) ** 2 + beta**2) * at_nodes / r, type=2)) / (s + 1)
     sums[0] /= 2
     found, b = chebyshev_stages(s, a, d)
     t, b = np.cosh(np.arange(s + 1) * math.acosh(a)), np.array(b)
     weights = sums / b
-    weights[0] = sums @ t - weights[1:].sum()
-    weights /= weights.sum()  # 1 but for rounding: a constant state stays one
+    ones = np.ones_like(u)
+    weights[0] = sums @ t - ones[1:] @ weights[1:]
+    weights /= ones @ weights  # 1 but for rounding: a constant state stays one
     length = (a + 1) / d if s > 2 else 2.0  # with two stages R = 1 + z + z^2 / 2 whatever w is
     return replace(found, weights=tuple(weights.tolist())), length
 
@@ -72,7 +73,7 @@ def _orthogonal(n: int, u: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, 
     Stieltjes' procedure, orthonormal; with n + 3 Chebyshev nodes all inner products are exact.
     """
     before, now, length = np.zeros_like(u), np.ones_like(u), 0.0
-    weight = weight / weight.sum()
+    weight = weight / (now @ weight)
     centres: list[float] = []
     lengths: list[float] = []
     for _ in range(n):
@@ -86,11 +87,12 @@ def _orthogonal(n: int, u: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, 
 
 def _at(centres: list[float], lengths: list[float], x: float) -> tuple[float, float, float]:
     """The last polynomial and its first two derivatives."""
-    before, now, length = (0.0, 0.0, 0.0), (1.0, 0.0, 0.0), 0.0
+    p0 = dp0 = ddp0 = dp = ddp = length = 0.0
+    p = 1.0
     for centre, after in zip(centres, lengths, strict=True):
-        p, dp, ddp = now
         gap = x - centre
-        raised = (gap * p, gap * dp + p, gap * ddp + 2 * dp)
-        before, now = now, tuple((r - length * b) / after for r, b in zip(raised, before, strict=True))  # type: ignore[assignment]
+        ddp0, ddp = ddp, (gap * ddp + 2 * dp - length * ddp0) / after
+        dp0, dp = dp, (gap * dp + p - length * dp0) / after
+        p0, p = p, (gap * p - length * p0) / after
         length = after
-    return now
+    return p, dp, ddp

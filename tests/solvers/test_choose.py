@@ -1,4 +1,4 @@
-"""`method="auto"` on fields that offer no structure: the probe of their spectrum, and what is made of it and of the tolerance."""
+"""`method="auto"` on fields that offer no structure: the probe of their spectrum, and what follows from it."""
 
 import pytest
 import torch

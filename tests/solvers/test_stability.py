@@ -103,7 +103,7 @@ def test_the_methods_that_the_error_names_take_the_step():
     field, _, top = heat("path", 40, 39)
     y0 = torch.from_numpy(np.random.default_rng(0).normal(size=(40, 2)))
     dt = 30 / top
-    with pytest.raises(StabilityError, match='stabilised explicit method such as method="rkc2".*method="crank_nicolson"'):
+    with pytest.raises(StabilityError, match=r'stabilised explicit method such as method="rkc2".*method="crank_nicolson"'):
         solve(field, y0, [0.0, 300.0], "rk4", dt=dt)
     for name in ("rkc2", "rock2", "crank_nicolson"):
         assert float((solve(field, y0, [0.0, 300.0], name, dt=dt).y[-1] - y0.mean(0)).abs().max()) < 2
