@@ -22,12 +22,10 @@ from torch import Tensor
 
 from ..operator import LinearOperator, Scaled
 from ..structure import rebind, requiring_grad
-from .blocks import add_terms, joined, last, parted, with_source
+from .blocks import add_terms, joined, last, parted
+from .kernels import sddmm
 from .series import Series
-from .sparse import SparseOperator
-
-
-_WORTH = 4  # products, from which on it pays to make the matrix X
+from .walk import Walk, downwards, unscaled
 
 
 def polynomials(A: LinearOperator, series: Series, vectors: Sequence[Tensor]) -> Tensor:
@@ -46,7 +44,7 @@ def polynomials(A: LinearOperator, series: Series, vectors: Sequence[Tensor]) ->
 
 def _forward(A: LinearOperator, series: Series, vectors: Sequence[Tensor], every: int = 0) -> tuple[Tensor, list[Tensor]]:
     """The outputs, and what the way back starts from: the last two v_k, or every so many of them for powers."""
-    walk, v = _Walk(A, series), joined(vectors)
+    walk, v = Walk(A, series), joined(vectors)
     out = torch.zeros((series.coefficients.shape[1], *vectors[0].shape), dtype=v.dtype, device=v.device)
     add_terms(out, series, 0, v, vectors)
     before, kept = v, [v]
@@ -56,59 +54,6 @@ def _forward(A: LinearOperator, series: Series, vectors: Sequence[Tensor], every
         if every and (k + 1) % every == 0:
             kept.append(v)
     return out, kept if series.powers else [before, v]
-
-
-class _Walk:
-    """The recurrence `v_{k+1} = X v_k`, or `2 X v_k - v_{k-1}`; a sparse A makes room for X itself: one product a step."""
-
-    def __init__(self, A: LinearOperator, series: Series):
-        self.scale, self.base = unscaled(A)
-        self.series = series
-        twice = 1.0 if series.powers else 2.0
-        gain, shift = twice * self.scale / series.radius, -twice * series.centre / series.radius
-        fits = isinstance(self.base, SparseOperator) and series.degree >= _WORTH
-        self.folded = self.base.affine(gain, shift) if fits else None  # X, or 2 X  # type: ignore[union-attr]
-
-    def on(self, k: int, v: Tensor, before: Tensor, reuse: bool = False) -> Tensor:
-        """v_{k+1}; with `reuse`, in the memory of v_{k-1}."""
-        if self.folded is None:
-            return self.after(k, self.base.matvec(v), v, before, self.scale, reuse)
-        return self.folded_step(k, v, None if self.series.powers or k == 0 else before, reuse)
-
-    def folded_step(self, k: int, v: Tensor, before: Tensor | None, reuse: bool) -> Tensor:
-        """`X v`, less `before`: twice the product for Chebyshev beyond k = 0."""
-        assert self.folded is not None
-        image = self.folded.matvec(v)
-        if k == 0 and not self.series.powers:
-            image = image.mul_(0.5)
-        return image if before is None else torch.sub(image, before, out=before if reuse else image)
-
-    def down(self, k: int, one: Tensor, two: Tensor | None, g: Tensor, like: Sequence[Tensor]) -> Tensor:
-        """l_k from l_{k+1} and l_{k+2} if this walks with the adjoint; in the memory of the latter, if it counts."""
-        two = None if self.series.powers else two
-        if self.folded is None:
-            return _downwards(self.series, k, self.base.matvec(one), one, two, g, like, self.scale)
-        return with_source(self.folded_step(k, one, two, True), self.series, k, g, like)
-
-    def after(self, k: int, image: Tensor, v: Tensor, before: Tensor, scale: float = 1.0, reuse: bool = False) -> Tensor:
-        """v_{k+1} from the product `image = A v_k / scale`."""
-        s = self.series
-        twice = 1.0 if s.powers or k == 0 else 2.0
-        gain, shift = twice * scale / s.radius, -twice * s.centre / s.radius
-        if twice == 1.0:
-            return torch.add(image * gain, v, alpha=shift)
-        start = before.neg_() if reuse else before.neg()
-        return start.add_(image, alpha=gain).add_(v, alpha=shift)
-
-
-def unscaled(A: LinearOperator) -> tuple[float, LinearOperator]:
-    """`A = c B` with a number c: the products are then made with B, and c joins the other factors."""
-    scale: Any = 1.0
-    base = A
-    while isinstance(base, Scaled):
-        scale = scale * (base.scale.detach().item() if isinstance(base.scale, Tensor) else base.scale)
-        base = base.operator
-    return (scale, base) if not isinstance(scale, complex) else (1.0, A)
 
 
 class _Polynomials(torch.autograd.Function):
@@ -134,6 +79,8 @@ class _Polynomials(torch.autograd.Function):
         elif wanted and out is not None and _only_scales(ctx.A, wanted):
             to_held = _to_scales(ctx.A, ctx.series, out, wanted, g)
             to_vectors = _adjoint(ctx.A, ctx.series, vectors, g) if ctx.needs_input_grad[3] else [None]
+        elif wanted and (walk := Walk(ctx.A, ctx.series)).is_sparse(wanted, vectors):
+            to_vectors, to_held = _through_sparse(ctx, walk, vectors, kept, g)
         elif wanted:
             back = _through_powers if ctx.series.powers else _through_chebyshev
             to_vectors, to_held = back(ctx, vectors, wanted, kept, g)
@@ -146,28 +93,11 @@ class _Polynomials(torch.autograd.Function):
 
 def _adjoint(A: LinearOperator, series: Series, like: Sequence[Tensor], g: Tensor) -> list[Tensor]:
     """l_0 by products with the adjoint operator alone."""
-    walk = _Walk(A.adjoint, series)
+    walk = Walk(A.adjoint, series)
     one, two = last(series, g, like), None
     for k in reversed(range(series.degree)):
         one, two = walk.down(k, one, two, g, like), one
     return parted(one, like)
-
-
-def _downwards(
-    series: Series,
-    k: int,
-    image: Tensor,
-    one: Tensor,
-    two: Tensor | None,
-    g: Tensor,
-    like: Sequence[Tensor],
-    scale: float = 1.0,
-) -> Tensor:
-    """l_k from `image = A^H l_{k+1} / scale`, l_{k+1} and l_{k+2}, in the memory of the last, which is overwritten."""
-    twice = 1.0 if series.powers or k == 0 else 2.0
-    gain, shift = twice * scale / series.radius, -twice * series.centre / series.radius
-    new = image * gain if two is None else two.neg_().add_(image, alpha=gain)
-    return with_source(new.add_(one, alpha=shift), series, k, g, like)
 
 
 def _pulled(A: LinearOperator, held: list[Tensor], v: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -177,12 +107,34 @@ def _pulled(A: LinearOperator, held: list[Tensor], v: Tensor) -> tuple[Tensor, T
         return leaf, rebind(A, held, leaves).matvec(leaf), leaves
 
 
+def _through_sparse(
+    ctx: Any, walk: Walk, vectors: list[Tensor], kept: list[Tensor], g: Tensor
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The way back through a sparse matrix whose entries alone need a gradient: no graph is recorded, no image kept."""
+    series, every, pattern = ctx.series, ctx.every, walk.pattern
+    back, total = Walk(ctx.A.adjoint, series), torch.zeros(len(walk.pattern), dtype=g.dtype, device=g.device)
+    one, two = last(series, g, vectors), None
+    v, after = (kept[-1], kept[-1]) if series.powers else kept
+    states: list[Tensor] = []
+    for k in reversed(range(series.degree)):
+        if series.powers and not states:
+            states = [kept[k // every]]
+            for j in range(k - k % every, k):
+                states.append(walk.on(j, states[-1], states[-1]))
+        v = states.pop() if series.powers else joined([x.detach() for x in vectors]) if k == 0 else v
+        total.add_(sddmm(pattern, *(x.unsqueeze(1) if x.dim() == 1 else x for x in (one, v))), alpha=walk.twice(k))
+        if not series.powers and k > 0:  # v_{k-1} = 2 X v_k - v_{k+1}
+            v, after = walk.on(k, v, after), v
+        one, two = back.down(k, one, two, g, vectors), one
+    return parted(one, vectors), [total.mul_(walk.scale / series.radius)]
+
+
 def _through_chebyshev(
     ctx: Any, vectors: list[Tensor], held: list[Tensor], kept: list[Tensor], g: Tensor
 ) -> tuple[list[Tensor], list[Tensor]]:
     A, series = ctx.A, ctx.series
     total = [torch.zeros_like(h) for h in held]
-    walk, (v, after) = _Walk(A, series), kept
+    walk, (v, after) = Walk(A, series), kept
     one, two = last(series, g, vectors), None
     for k in reversed(range(series.degree)):
         if k == 0:
@@ -193,7 +145,7 @@ def _through_chebyshev(
         _accumulate(total, parts, twice / series.radius)
         if k > 0:  # v_{k-1} = 2 X v_k - v_{k+1}
             v, after = walk.after(k, image.detach(), v, after), v
-        one, two = _downwards(series, k, back, one, two, g, vectors), one
+        one, two = downwards(series, k, back, one, two, g, vectors), one
     return parted(one, vectors), total
 
 
@@ -202,7 +154,7 @@ def _through_powers(
 ) -> tuple[list[Tensor], list[Tensor]]:
     A, series, every = ctx.A, ctx.series, ctx.every
     total = [torch.zeros_like(h) for h in held]
-    walk = _Walk(A, series)
+    walk = Walk(A, series)
     one = last(series, g, vectors)
     for start in reversed(range(0, series.degree, every)):
         v, records = kept[start // every], []
@@ -213,7 +165,7 @@ def _through_powers(
             leaf, image, leaves = records.pop()
             back, *parts = torch.autograd.grad(image, [leaf, *leaves], one, allow_unused=True)
             _accumulate(total, parts, 1 / series.radius)
-            one = _downwards(series, k, back, one, None, g, vectors)
+            one = downwards(series, k, back, one, None, g, vectors)
     return parted(one, vectors), total
 
 
@@ -257,7 +209,7 @@ def _unrolled(ctx: Any, vectors: list[Tensor], held: list[Tensor], g: Tensor) ->
         aliases = [v.view_as(v) for v in vectors]
         leaves = [h.view_as(h) for h in held]
         A, series = rebind(ctx.A, held, leaves), ctx.series
-        walk, v = _Walk(_Plain(A), series), joined(aliases)  # type: ignore[arg-type]
+        walk, v = Walk(_Plain(A), series), joined(aliases)  # type: ignore[arg-type]
         out, before = _weighted(series, 0, v, aliases), v
         for k in range(series.degree):
             before, v = v, walk.on(k, v, before)
