@@ -88,7 +88,10 @@ class AdditiveTableau:
 
 @dataclass(frozen=True)
 class AdditiveRungeKutta(LinearlyImplicit):
-    """An additive Runge-Kutta method: a subclass states its `tableau`."""
+    """An additive Runge-Kutta method: a subclass states its `tableau`.
+
+    Dense output of the method's order from the stages, bounded however stiff the linear part is.
+    """
 
     tableau: ClassVar[AdditiveTableau]
     needs = "semilinear"

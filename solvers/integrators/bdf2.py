@@ -22,6 +22,7 @@ class BDF2(ImplicitMethod):
         y_new = (1 + r)^2/(1 + 2r) y - r^2/(1 + 2r) y_before + dt (1 + r)/(1 + 2r) f(t + dt, y_new)
 
     (r = 1: `3/2 y_new - 2 y + 1/2 y_before = dt f`). The first step, and one over twice as long as the last, is SDIRK2's.
+    Dense output of order 2: the parabola through the three states.
 
     Args:
         linear_solver, linear_rtol, max_newton: see `ImplicitMethod`.

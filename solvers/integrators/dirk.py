@@ -76,7 +76,10 @@ class DiagonalTableau:
 
 @dataclass(frozen=True)
 class DiagonallyImplicit(ImplicitMethod):
-    """A stiffly accurate ESDIRK method: a subclass states its `tableau`."""
+    """A stiffly accurate ESDIRK method: a subclass states its `tableau`.
+
+    Dense output: a combination of y and the states of the stages, in which no slope at a rough start appears.
+    """
 
     tableau: ClassVar[DiagonalTableau]
     adaptive = True

@@ -20,7 +20,8 @@ class SDIRK2(ImplicitMethod):
 
         k1 = f(t + g dt, y + g dt k1),  k2 = f(t + dt, y + (1 - g) dt k1 + g dt k2),  y_new = y + dt ((1 - g) k1 + g k2)
 
-    Error estimate: against `y + dt k1`, filtered by `(I - g dt J)^-1`.
+    Error estimate: against `y + dt k1`, filtered by `(I - g dt J)^-1`. Dense output of order 2: the parabola through y and
+    the states of both stages.
 
     Args:
         linear_solver, linear_rtol, max_newton: see `ImplicitMethod`.
