@@ -107,6 +107,7 @@ from .nonlinear import NewtonKrylov as NewtonKrylov
 from .norms import Normed as Normed
 from .odeint import odeint as odeint
 from .odeint import odeint_adjoint as odeint_adjoint
+from .odeint import odeint_dense as odeint_dense
 from .odeint import odeint_event as odeint_event
 from .operator import LinearOperator as LinearOperator
 from .operator import Product as Product

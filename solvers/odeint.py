@@ -1,33 +1,33 @@
 """`odeint`, `odeint_adjoint` and `odeint_event` with the signatures and behaviour of torchdiffeq.
 
-Differences, all on purpose: an unknown option is refused instead of ignored; a field that returns a wrong shape is refused
-instead of broadcast; a state that is not finite raises `IntegrationError`, which carries what was computed; Adams methods
-have order 4 unless `max_order` (2 to 5) is given; lists and dicts of tensors are states too; parameter integrals never enter
-the adjoint's error norm. Source of the interface: Chen (2018), torchdiffeq, https://github.com/rtqichen/torchdiffeq.
+Differences, all on purpose: an option that no method has is refused instead of ignored; a field that returns a wrong shape is
+refused instead of broadcast; a state that is not finite raises `IntegrationError`, which carries what was computed (and is an
+AssertionError here, as torchdiffeq's is); Adams methods have order 4 unless `max_order` (2 to 5) is given; lists and dicts of
+tensors are states too; parameter integrals enter the adjoint's error norm only if the user's norm looks at them; the event
+time of `odeint_adjoint` has its gradient. Source of the interface: Chen (2018), torchdiffeq, https://github.com/rtqichen/torchdiffeq.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .backsolve import Backward
 from .events import Crossing, Event, carry_crossing
-from .flatten import Flattened, Packing, flatten_event
+from .flatten import Flattened, Packing, flatten_event, restore
 from .held import hides_tensors
+from .integrators.back_end import BackEnd
 from .integrators.base import Integrator
-from .norms import Normed
+from .odeint_errors import OdeintValueError
 from .odeint_options import Way, way
-from .odeint_run import FieldCallbacks, Run
+from .odeint_setup import AdjointWay, Tolerance, prepare, restored
 from .protocols import Problem
-from .solve import check_state, check_structure
-from .space import Plain, Space
+from .solution import Solution
+from .space import Plain
 from .structure import tensors
-
-Tolerance = float | Tensor | Sequence[float | Tensor]
 
 
 def odeint(
@@ -44,15 +44,16 @@ def odeint(
     """Solve `dy/dt = func(t, y)`, `y(t[0]) = y0`, differentiably through the steps.
 
     Args:
-        func: the field; a scalar tensor and a state in, a state out. Its attributes `callback_step`,
-            `callback_accept_step` and `callback_reject_step`, if any, are called with `(t, y, dt)`.
+        func: the field; a scalar tensor and a state in, a state out. Its attributes `callback_step` (before a step is
+            tried), `callback_accept_step` and `callback_reject_step` (adaptive steps), if any, are called with `(t, y, dt)`.
         y0: tensor of any shape, or a tuple, list or dict of tensors.
         t: strictly increasing or decreasing times, `[times]`; the first is that of y0.
         rtol, atol: tolerances of the error per step; with a tuple state also one for each entry.
-        method: a name of torchdiffeq's (`rk4` is the 3/8 rule, as there; `explicit_adams`, `implicit_adams` are of order 4),
-            any of `available()`, or an `Integrator`; default dopri5.
+        method: a name of torchdiffeq's (`rk4` is the 3/8 rule, as there; `explicit_adams`, `implicit_adams` are of order 4;
+            `scipy_solver` has no gradient), any of `available()`, or an `Integrator`; default dopri5.
         options: fixed grids: step_size, grid_constructor, interp ("linear", "cubic"), perturb; adaptive steps:
-            first_step, min_step, max_step, max_num_steps, norm, safety, ifactor, dfactor, dtype, step_t, jump_t.
+            first_step, min_step, max_step, max_num_steps, norm, safety, ifactor, dfactor, dtype, step_t, jump_t;
+            `scipy_solver`: solver (its class, default "LSODA"), min_step, max_step.
         event_fn: if given, `t` has two entries, the second only says the direction, and the solve ends where any entry of
             `event_fn(t, y)` changes sign; a zero at t[0] is no event.
 
@@ -85,11 +86,16 @@ def odeint_adjoint(
     options: Mapping[str, Any] | None = None,
 ) -> Any:
     """As `odeint`, with gradients by the continuous adjoint equation (see `adjoint`): memory does not grow with the steps.
+    Where the state cannot be followed backwards (contractive flows), the forward solve is repeated, and a warning says so.
 
     Args:
         adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options: for the backward solve; default: those of the forward
-            one. `adjoint_options["norm"]` is a function of `(t, y, a, *parameters)`; "seminorm" is the default.
+            one (dopri5 after a method of another library). `adjoint_options["norm"]` is a function of
+            `(t, y, a, *parameters)`; "seminorm" is the default.
         adjoint_params: tensors that get a gradient; default: those that func holds (an nn.Module or a dataclass).
+
+    Attributes `callback_step_adjoint`, `callback_accept_step_adjoint` and `callback_reject_step_adjoint` of func are called in
+    the backward solve with `(t, (0, y, a, *parameters), dt)`.
 
     Raises:
         ValueError: if func is a plain function and `adjoint_params` is not given (`()` if there are none), or if
@@ -108,12 +114,16 @@ def odeint_adjoint(
     norm = back_options.pop("norm", None)
     if isinstance(norm, str) and norm != "seminorm":
         raise ValueError(f"adjoint_options['norm'] = {norm!r}; expected a function or 'seminorm'")
-    back = way(method if adjoint_method is None else adjoint_method, back_options)
+    forward, chosen = way(method, options), method if adjoint_method is None else adjoint_method
+    if adjoint_method is None and isinstance(forward.method, BackEnd):
+        chosen, back_options = None, {} if adjoint_options is None else back_options
     params = tensors(func) if adjoint_params is None else list(adjoint_params)
     held = list({id(p): p for p in params if p.requires_grad}.values())
+    if adjoint_params is not None and callable(norm) and len(held) < len(params):
+        warnings.warn("an adjoint parameter needs no gradient: adjoint_options['norm'] is called without it", stacklevel=2)
     tolerances = (rtol if adjoint_rtol is None else adjoint_rtol, atol if adjoint_atol is None else adjoint_atol)
-    adjoint = _Adjoint(back, held, tolerances, None if norm == "seminorm" else norm)
-    return _odeint(func, y0, t, rtol, atol, way(method, options), event_fn, adjoint)
+    adjoint = AdjointWay(way(chosen, back_options), held, tolerances, None if norm == "seminorm" else norm)
+    return _odeint(func, y0, t, rtol, atol, forward, event_fn, adjoint)
 
 
 def odeint_event(
@@ -152,76 +162,47 @@ def odeint_event(
     return crossing.t.to(event_t.dtype), rows if packing is None else packing.unpack(rows)
 
 
-def _row(states: Any, packing: Packing, i: int) -> Tensor:
-    return packing.pack(packing.map(states, lambda s: s[i]))
+def odeint_dense(
+    func: Callable[[Tensor, Any], Any],
+    y0: Any,
+    t0: Tensor | float,
+    t1: Tensor | float,
+    *,
+    rtol: Tolerance = 1e-7,
+    atol: Tolerance = 1e-9,
+    method: str | Integrator | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Solution:
+    """As `odeint` from t0 to t1, with the solution at any time between: `odeint_dense(f, y0, 0.0, 1.0)(t)`.
+
+    Args:
+        func, y0, rtol, atol, method, options: as for `odeint`.
+        t0, t1: the interval.
+
+    Returns:
+        A `Solution`; called with a time it gives the state there, with `[k]` times `[k, *state]`.
+
+    Raises:
+        As `odeint`; ValueError for a method of another library, whose steps are not shown.
+    """
+    ends = [torch.as_tensor(s, dtype=None if isinstance(s, Tensor) else torch.float64).reshape(()) for s in (t0, t1)]
+    run, flat, packing = prepare(func, y0, torch.stack([s.to(ends[0]) for s in ends]), (rtol, atol), way(method, options))
+    if isinstance(run.how.method, BackEnd):
+        raise OdeintValueError(f"{run.how.method.name} does not show its steps: take a method such as dopri5")
+    with restored(packing):
+        solution = run.dense(flat)
+    return solution if packing is None else restore(solution, packing)
 
 
-class _Adjoint:
-    """What `odeint_adjoint` adds: the way back."""
-
-    def __init__(self, way: Way, held: list[Tensor], tolerances: tuple[Tolerance, Tolerance], norm: Any):
-        self.way, self.held, self.tolerances, self.norm = way, held, tolerances, norm
-
-    def backward(self, packing: Packing | None) -> Backward:
-        for name, value in zip(("adjoint_rtol", "adjoint_atol"), self.tolerances, strict=True):
-            if not isinstance(value, int | float) and not (isinstance(value, Tensor) and value.dim() == 0):
-                raise ValueError(f"the backward solve has one tolerance for all entries; pass {name}= as a number")
-        norm = self.norm
-        if norm is not None and packing is not None:
-            inner = norm
-
-            def norm(parts: tuple[Tensor, ...]) -> Any:
-                t, y, a, *g = parts
-                return inner((t, *packing.leaves(y), *packing.leaves(a), *g))
-
-        rtol, atol = (float(v) for v in self.tolerances)  # type: ignore[arg-type]
-        return Backward(self.way.method, lambda span: self.way.control(list(span)), rtol, atol, norm)
-
-
-def _odeint(func: Any, y0: Any, t: Tensor, rtol: Any, atol: Any, how: Way, event_fn: Any, adjoint: _Adjoint | None) -> Any:
-    if not callable(func):
-        raise TypeError(f"func is a {type(func).__name__}; expected a callable f(t, y)")
-    if not isinstance(t, Tensor) or t.dim() != 1 or not t.is_floating_point():
-        found = f"{tuple(t.shape)} {t.dtype}" if isinstance(t, Tensor) else type(t).__name__
-        raise TypeError(f"t is {found}; expected a floating tensor with one dimension")
-    if event_fn is not None and len(t) != 2:
-        raise ValueError(f"t has {len(t)} entries; with event_fn it has two: the initial time, and one in the direction")
-    packing = None if isinstance(y0, Tensor) else Packing.of(y0)
-    flat = y0 if packing is None else packing.pack(y0)
-    check_state(flat)
+def _odeint(func: Any, y0: Any, t: Any, rtol: Any, atol: Any, how: Way, event_fn: Any, adjoint: AdjointWay | None) -> Any:
+    run, flat, packing = prepare(func, y0, t, (rtol, atol), how, event_fn, adjoint)
     if len(t) == 1 and event_fn is None:
         return flat.unsqueeze(0) if packing is None else packing.unpack(flat.unsqueeze(0))
-    field: Any = func if packing is None else Flattened(func, packing)
-    check_structure(how.method, field)
-    problem = Problem(
-        field, _space(packing, how), _tolerance("rtol", rtol, packing, flat), _tolerance("atol", atol, packing, flat)
-    )
-    events = [] if event_fn is None else [Event(event_fn) if packing is None else flatten_event(Event(event_fn), packing)]
-    backward = None if adjoint is None else adjoint.backward(packing)
-    held = [] if adjoint is None else adjoint.held
-    run = Run(problem, how, t, events, FieldCallbacks.of(func, packing), backward, held)
-    time, y = run.solve(flat)
+    with restored(packing):
+        time, y = run.solve(flat)
     states = y if packing is None else packing.unpack(y)
     return states if time is None else (time.to(t), states)
 
 
-def _space(packing: Packing | None, how: Way) -> Space:
-    norm = how.options.get("norm")
-    if packing is not None:
-        return packing.space(norm)
-    return Plain() if norm is None else Normed(norm)
-
-
-def _tolerance(name: str, value: Any, packing: Packing | None, like: Tensor) -> Any:
-    """A number, or a tensor with one entry for each of the state."""
-    if isinstance(value, int | float):
-        return float(value)
-    if isinstance(value, Tensor):
-        if value.requires_grad:
-            raise ValueError(f"{name} requires a gradient; tolerances are constants: {name}.detach()")
-        return float(value) if value.dim() == 0 else value.to(like.real.dtype if like.is_complex() else like.dtype)
-    if packing is None or len(value) != len(packing.shapes):
-        count = 1 if packing is None else len(packing.shapes)
-        raise ValueError(f"{name} has {len(value)} entries for a state of {count}; give a number, or one for each entry")
-    parts = [torch.as_tensor(v, dtype=like.dtype).expand(s.numel()) for v, s in zip(value, packing.shapes, strict=True)]
-    return torch.cat(parts)
+def _row(states: Any, packing: Packing, i: int) -> Tensor:
+    return packing.pack(packing.map(states, lambda s: s[i]))

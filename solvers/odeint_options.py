@@ -1,12 +1,14 @@
 """torchdiffeq's method names and options in terms of integrators and controllers.
 
-An option that a method does not have is refused by name; nothing is ignored.
+An option that no method has is refused by name, and so is a grid for a method that chooses its own steps. An option of
+another method's is left out with a warning.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -14,8 +16,11 @@ from torch import Tensor
 
 from .controllers import Controller, Fixed, Integral
 from .grid import Grid, OnGrid
+from .integrators.back_end import BackEnd
 from .integrators.base import Integrator
+from .integrators.scipy_methods import ScipyMethod
 from .lookup import available, method_named
+from .odeint_errors import OdeintValueError
 from .resolve import unknown
 
 ALIASES = {
@@ -25,11 +30,17 @@ ALIASES = {
     "explicit_adams": "ab4",
     "implicit_adams": "abm4",
     "fixed_adams": "abm4",
+    "trapezoid": "crank_nicolson",
+    "gl4": "gauss4",
 }
 ON_GRID = {"euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams", "fixed_adams"}
+GRID_IF_GIVEN = {"sdirk2", "trbdf2", "radauiia3", "radauiia5"}  # with a grid there; here also with steps of their own choice
+ADAMS = ("explicit_adams", "implicit_adams", "fixed_adams")
 GRID_OPTIONS = ("step_size", "grid_constructor", "interp", "perturb", "norm")
 ADAPTIVE_OPTIONS = ("first_step", "min_step", "max_step", "max_num_steps", "norm", "safety", "ifactor", "dfactor")
 ADAPTIVE_OPTIONS += ("dtype", "step_t", "jump_t")
+SCIPY_OPTIONS = ("solver", "min_step", "max_step", "norm")
+OLD_OPTIONS = ("max_iters", "implicit", "grid_points", "eps")  # that torchdiffeq has or had, and that mean nothing here
 STEPS = 1_000_000  # steps between two outputs, where max_num_steps is not given
 
 
@@ -89,7 +100,9 @@ class Way:
             )
         if times[-1] in (float("inf"), float("-inf")):
             if "step_size" not in o:
-                raise ValueError(f"an event with {self.method.name} needs options={{'step_size': ...}}: there is no grid else")
+                raise OdeintValueError(
+                    f"an event with {self.method.name} needs options={{'step_size': ...}}: there is no grid else"
+                )
             return Fixed(float(o["step_size"]))
         dtype = torch.float64 if like is None else like.dtype
         grid = torch.tensor(times, dtype=dtype)
@@ -115,27 +128,70 @@ def way(method: str | Integrator | None, options: Mapping[str, Any] | None) -> W
         integrator, text = _named(name, given), name
     else:
         integrator, text = method_named(name), ""
-    on_grid = name in ON_GRID or not integrator.adaptive
+    if isinstance(integrator, BackEnd):
+        return _by_back_end(integrator, text, given)
+    on_grid = name in ON_GRID or not integrator.adaptive or (_plain(text) in GRID_IF_GIVEN and _has_grid(given))
     known = GRID_OPTIONS if on_grid else ADAPTIVE_OPTIONS
-    if name in ("explicit_adams", "implicit_adams", "fixed_adams"):
+    if name in ADAMS:
         known = (*known, "max_order")
-    for key in given:
-        if key not in known:
-            raise unknown(f"option of {text}", key, known)
+    given = _only(given, text, known)
     _check_values(given)
     if on_grid:
         integrator = OnGrid(integrator, given.get("interp") == "cubic", bool(given.get("perturb")))
     return Way(integrator, given, on_grid)
 
 
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "")
+
+
+def _has_grid(given: Mapping[str, Any]) -> bool:
+    return "step_size" in given or "grid_constructor" in given
+
+
+def _only(given: Mapping[str, Any], text: str, known: Sequence[str]) -> dict[str, Any]:
+    """The options that the method has; a warning names those that only other methods have."""
+    others = {*GRID_OPTIONS, *ADAPTIVE_OPTIONS, *SCIPY_OPTIONS, *OLD_OPTIONS, "max_order"} - {
+        *known,
+        "step_size",
+        "grid_constructor",
+    }
+    for key in given:
+        if key not in known and key not in others:
+            raise unknown(f"option of {text}", key, known)
+    unused = sorted(set(given) & others)
+    if unused:
+        warnings.warn(f"{text} has no use for the options {', '.join(unused)}; they are left out", stacklevel=5)
+    return {key: value for key, value in given.items() if key in known}
+
+
+def _by_back_end(method: BackEnd, text: str, given: Mapping[str, Any]) -> Way:
+    """The way by a method of another library, which chooses its own steps unless they are fixed."""
+    if not isinstance(method, ScipyMethod):
+        return Way(method, _only(given, text, () if method.adaptive else ("step_size",)))
+    ignored = {key for key in ("norm", "grid_points", "eps") if key in given}  # by torchdiffeq too
+    found = _only({k: v for k, v in given.items() if k not in ignored}, text, ("solver", "min_step", "max_step"))
+    smallest, largest = float(found.get("min_step", 0.0)), float(found.get("max_step", float("inf")))
+    if smallest and method.solver != "LSODA":
+        warnings.warn(f"{method.name} has no smallest step; min_step is left out", stacklevel=5)
+    return Way(replace(method, min_step=smallest, max_step=largest))
+
+
 def _named(name: str, given: Mapping[str, Any]) -> Integrator:
+    if name == "scipy_solver":
+        solver, known = given.get("solver", "LSODA"), [n.partition(":")[2] for n in available("scipy")]
+        if solver not in known:
+            raise unknown("solver of scipy", str(solver), known)
+        return ScipyMethod(solver)
+    if ":" in name:
+        return method_named(name)
     target = ALIASES.get(name, name)
     if name.endswith("_adams") and "max_order" in given:
         if given["max_order"] not in (2, 3, 4, 5):
             raise ValueError(f"max_order = {given['max_order']}; {name} has orders 2, 3, 4 and 5 (higher ones lose stability)")
         target = f"{target[:-1]}{given['max_order']}"
-    if target == name and name.lower().replace("_", "") not in {n.replace("_", "") for n in available()}:
-        raise unknown("method", name, {*available(), *ALIASES})
+    if target == name and _plain(name) not in {_plain(n) for n in available()}:
+        raise unknown("method", name, {*available(), *ALIASES, "scipy_solver"})
     return method_named(target)
 
 
@@ -162,7 +218,7 @@ def _regular(times: Sequence[float], size: float) -> Tensor:
 def _constructed(make: Callable[..., Tensor], func: Any, y0: Any, t: Tensor) -> Tensor:
     grid = make(func, y0, t)
     if grid.dim() != 1 or len(grid) < 2 or grid[0] != t[0] or grid[-1] != t[-1]:
-        raise ValueError(
+        raise OdeintValueError(
             f"grid_constructor returned a grid of shape {tuple(grid.shape)}; expected one dimension, from {float(t[0])} "
             f"to {float(t[-1])}"
         )
