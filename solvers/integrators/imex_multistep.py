@@ -33,7 +33,8 @@ _SAME = 1e-9  # relative; steps closer than this count as equal (the loop merges
 class ImexMultistep(LinearlyImplicit):
     """A multistep method `y_{n+1} - h L y_{n+1} = sum_j w_j y_{n-j} + dt (l L y_n + sum_j e_j g_{n-j})`, `h = implicit dt`.
 
-    Dense output of the method's order: the polynomial through the states of the formula. A subclass states w (`states`), e (`rests`), `implicit`, `explicit` (which is l) and the extrapolation of y to `t_{n+1}`.
+    Dense output of the method's order: the polynomial through the states of the formula. A subclass states w (`states`),
+    e (`rests`), `implicit`, `explicit` (which is l) and the extrapolation of y to `t_{n+1}`.
     """
 
     needs = "semilinear"
