@@ -50,6 +50,8 @@ class AugmentedField:
 
     @cached_property
     def _detached(self) -> tuple[VectorField, list[Tensor]]:
+        if all(h.is_leaf for h in self.held):
+            return self.inner, list(self.held)  # the field itself: what it counts or keeps on the way back stays with it
         return self._with([h.detach().requires_grad_() for h in self.values])
 
     def _with(self, leaves: list[Tensor]) -> tuple[VectorField, list[Tensor]]:
@@ -114,7 +116,8 @@ class AugmentedSpace(Space):
         y, _ = self._parts(like)
         one = self.base.spread(c, y).expand(self.shape).reshape(-1)
         rest = like.numel() - 2 * one.numel()
-        return torch.cat([one, one, self.base.max(y).new_ones(rest) * c.mean()])
+        other = c.all() if c.dtype == torch.bool else c.mean()
+        return torch.cat([one, one, other.to(one.dtype).expand(rest)])
 
     def dot(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         parts = [(self._parts(u), self._parts(v)) for u, v in pairs]

@@ -15,51 +15,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .controllers import Controller
 from .errors import IntegrationError
-from .events import Event
-from .held import StandIns, held_tensors
-from .integrators.base import Integrator
-from .loop import integrate
-from .protocols import Callback, Problem
+from .held import StandIns
 from .recording import Mark, Tape, own_tensors
 from .replay import Recorded, added, check_same, differentiate, replay
 from .solution import Solution
 from .structure import rebind
+from .task import Task
 
 
-def solve_by_checkpoint(
-    problem: Problem,
-    integrator: Integrator,
-    control: Controller,
-    y0: Tensor,
-    times: Sequence[float],
-    *,
-    params: Sequence[Tensor] | None = None,
-    save: str = "times",
-    callbacks: Sequence[Callback] = (),
-    events: Sequence[Event] = (),
-    max_steps: int = 100_000,
-) -> Solution:
+def solve_by_checkpoint(task: Task) -> Solution:
     """Integrate without a graph; gradients to `y0`, to what the field holds and to `params` by repeating the steps.
 
     Args:
-        params: tensors that need a gradient and that the field does not show, a closure's; `()` if there are none.
-        callbacks: they see states without a graph.
+        task: the solve; its callbacks see states without a graph.
 
     Raises:
         ValueError: for a closure without `params`, for `save="dense"`, and for a callback that replaces the state.
         IntegrationError: forwards as `integrate`; backwards if the steps do not lead where they led before.
     """
-    if save == "dense":
+    if task.save == "dense":
         raise ValueError('save="dense" keeps every step, and gradient="checkpoint" none; ask for times, or gradient="backprop"')
-    held = held_tensors(problem.field, params, "checkpoint")
-    options = {"save": save, "callbacks": callbacks, "events": events, "max_steps": max_steps}
-    if not (y0.requires_grad or held):
-        with torch.no_grad():
-            return integrate(problem, integrator, control, y0, times, **options)
-    run = Recorded(problem, integrator, control, times, options, held, Tape(True), "checkpoint")
-    out: Any = _Checkpointed.apply(run, y0, *held)
+    held = task.held("checkpoint")
+    if not (task.y0.requires_grad or held):
+        return task.integrate_untracked()
+    run = Recorded(task, held, Tape(True), "checkpoint")
+    out: Any = _Checkpointed.apply(run, task.y0, *held)
     return run.solution(out)
 
 
@@ -102,8 +83,8 @@ class _Backward:
 
     def __init__(self, run: Recorded, held: Sequence[Tensor], grad: Tensor):
         self.run, self.grad, self.wanted = run, grad, run.outputs()
-        self.stand = StandIns(run.problem.field, run.held, [h.detach().requires_grad_() for h in held])
-        self.problem = run.problem.with_field(self.stand.field)
+        self.stand = StandIns(run.task.problem.field, run.held, [h.detach().requires_grad_() for h in held])
+        self.problem = run.task.problem.with_field(self.stand.field)
         self.g: list[Tensor | None] = [None] * len(held)
 
     def through(self, y0: Tensor, marks: list[Mark]) -> tuple[Tensor, list[Tensor | None]]:
@@ -125,7 +106,7 @@ class _Backward:
             y = mark.y.detach().requires_grad_()
             leaves = [x.detach().requires_grad_() for x in mark.own]
             if mark.index == 0:
-                state, _ = run.method.init(problem, run.times[0], y)
+                state, _ = run.task.method.init(problem, run.task.times[0], y)
             else:
                 state = rebind(mark.state, [*mark.placeholders, *stand.held], [*leaves, *stand.leaves])
             found, last, state = replay(run, problem, range(mark.index, end), y, state, self.wanted)
@@ -134,7 +115,7 @@ class _Backward:
         reached = own_tensors(state, problem) if to_state else []
         if len(reached) != len(to_state):
             raise IntegrationError(
-                f"{run.method.name} kept {len(to_state)} tensors forwards and {len(reached)} in the repetition, so "
+                f"{run.task.method.name} kept {len(to_state)} tensors forwards and {len(reached)} in the repetition, so "
                 'gradient="checkpoint" cannot join the pieces; take gradient="backprop"',
                 "gradient",
             )

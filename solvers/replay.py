@@ -7,22 +7,20 @@ with the t_n and dt_n of the forward solve as constants.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from .controllers import Controller
 from .errors import IntegrationError
-from .held import LooksOnly, StandIns
-from .integrators.base import Integrator, Step
+from .held import StandIns
+from .integrators.base import Step
 from .interpolate import hermite
-from .loop import integrate
 from .protocols import Problem
 from .recording import Recorder, Tape
 from .solution import Solution
+from .task import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,18 +28,14 @@ class Recorded:
     """One forward solve and what is known of it.
 
     Args:
-        problem, method, control, times, options: the solve, as `integrate` takes it.
+        task: the solve.
         held: the tensors theta, as the field or a closure holds them.
         tape: what the forward solve writes down.
         gradient: the name of the gradient, for messages.
         solutions: the forward solution, without its states.
     """
 
-    problem: Problem
-    method: Integrator
-    control: Controller
-    times: Sequence[float]
-    options: Mapping[str, Any]
+    task: Task
     held: Sequence[Tensor]
     tape: Tape
     gradient: str
@@ -49,10 +43,8 @@ class Recorded:
 
     def forward(self, y0: Tensor) -> Tensor:
         """Solve and record; the saved states, then those at the crossings of events, `[outputs, *state]`."""
-        options = dict(self.options)
-        options["callbacks"] = [LooksOnly(c, self.gradient) for c in options.get("callbacks", ())]
-        recorder = Recorder(self.method, self.tape)
-        solution = integrate(self.problem, recorder, self.control, y0, self.times, **options)
+        task = self.task.from_state(y0).watched(self.gradient)
+        solution = task.integrate(Recorder(task.method, self.tape))
         self.solutions.append(replace(solution, y=solution.y.new_empty(0), y_event=None))
         crossings = [c.y for c in solution.crossings]
         return torch.cat([solution.y, torch.stack(crossings)]) if crossings else solution.y
@@ -68,7 +60,7 @@ class Recorded:
         """For each step the outputs in it, (which, time); those at the initial time are at -1."""
         solution, found = self.solutions[0], {}
         for i, t in enumerate([*solution.t.tolist(), *(float(c.t) for c in solution.crossings)]):
-            step = -1 if t == self.times[0] else self.tape.step_containing(t)
+            step = -1 if t == self.task.times[0] else self.tape.step_containing(t)
             found.setdefault(step, []).append((i, t))
         return found
 
@@ -78,7 +70,7 @@ class Recorded:
             return self.tape.times[index + 1]
         if self.solutions[0].status == "event":
             return self.tape.times[index] + self.tape.attempts[index][-1]
-        return self.times[-1]
+        return self.task.times[-1]
 
 
 def replay(
@@ -86,18 +78,25 @@ def replay(
 ) -> tuple[dict[int, Tensor], Tensor, object]:
     """The recorded steps `span` from `(y, state)`: the outputs in them, and where they lead."""
     found: dict[int, Tensor] = {}
-    for index in span:
-        t, attempts = run.tape.times[index], run.tape.attempts[index]
-        for dt in attempts[:-1]:
-            state = run.method.step(problem, t, dt, y, state).retry
-        step = run.method.step(problem, t, attempts[-1], y, state)
-        if step.status != "ok":
-            raise IntegrationError(f"{_lost(run, t)}: {step.message or step.status}", step.status)
-        at = _inside(problem, t, run.end(index), y, step)
+    for index, start, step in repeated(run, problem, span, y, state):
+        at = _inside(problem, run.tape.times[index], run.end(index), start, step)
         for which, time in wanted.get(index, ()):
             found[which] = at(time)
         y, state = step.y, step.state
     return found, y, state
+
+
+def repeated(run: Recorded, problem: Problem, span: range, y: Tensor, state: object) -> Iterator[tuple[int, Tensor, Step]]:
+    """The recorded steps `span` from `(y, state)`, one by one: index, state at the start, step."""
+    for index in span:
+        t, attempts = run.tape.times[index], run.tape.attempts[index]
+        for dt in attempts[:-1]:
+            state = run.task.method.step(problem, t, dt, y, state).retry
+        step = run.task.method.step(problem, t, attempts[-1], y, state)
+        if step.status != "ok":
+            raise IntegrationError(f"{_lost(run, t)}: {step.message or step.status}", step.status)
+        yield index, y, step
+        y, state = step.y, step.state
 
 
 def _inside(problem: Problem, start: float, end: float, y: Tensor, step: Step) -> Callable[[float], Tensor]:
@@ -115,7 +114,7 @@ def _inside(problem: Problem, start: float, end: float, y: Tensor, step: Step) -
 def check_same(run: Recorded, t: float, found: Tensor, saved: Tensor) -> None:
     """Raise unless a state that was recomputed is the one that was saved, to the root of the precision."""
     with torch.no_grad():
-        space = run.problem.space
+        space = run.task.problem.space
         miss, size = (float(space.max(x.detach().abs()).amax()) for x in (found - saved, saved))
         if not miss <= torch.finfo(saved.dtype).eps ** 0.5 * size:
             raise IntegrationError(
@@ -140,14 +139,14 @@ def differentiate(run: Recorded, y0: Tensor, held: Sequence[Tensor], grad: Tenso
     Raises:
         ValueError: if a closure hides tensors.
     """
-    stand = StandIns(run.problem.field, run.held, [h.view_as(h) for h in held])
+    stand = StandIns(run.task.problem.field, run.held, [h.view_as(h) for h in held])
     if stand.hidden:
         raise ValueError(
             f'second derivatives by gradient="{run.gradient}" need a field that shows its tensors (an nn.Module or a frozen '
             'dataclass), not a closure with params=; or gradient="backprop"'
         )
-    problem, y, wanted = run.problem.with_field(stand.field), y0.view_as(y0), run.outputs()
-    state, _ = run.method.init(problem, run.times[0], y)
+    problem, y, wanted = run.task.problem.with_field(stand.field), y0.view_as(y0), run.outputs()
+    state, _ = run.task.method.init(problem, run.task.times[0], y)
     found, _, _ = replay(run, problem, range(len(run.tape.times)), y, state, wanted)
     found.update({which: y for which, _ in wanted.get(-1, ())})
     out = torch.stack([found[i] for i in range(len(grad))])

@@ -12,24 +12,21 @@ Source: Hairer, Lubich & Wanner (2006) Geometric Numerical Integration, V; Gomez
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .controllers import Controller, Fixed
+from .controllers import Fixed
 from .errors import IntegrationError
-from .events import Event
-from .held import StandIns, held_tensors
+from .held import StandIns
 from .integrators.base import Integrator, Reversible
 from .lookup import available, method_named
-from .loop import integrate
-from .protocols import Callback, Problem
 from .recording import Tape
 from .replay import Recorded, added, differentiate, replay
 from .solution import Solution
+from .task import Task
 
 _ALTERNATIVE = 'Take gradient="checkpoint", which keeps about sqrt(steps) states, or gradient="backprop".'
 
@@ -44,24 +41,11 @@ def check_reversible(method: Integrator) -> None:
         )
 
 
-def solve_by_reversal(
-    problem: Problem,
-    integrator: Integrator,
-    control: Controller,
-    y0: Tensor,
-    times: Sequence[float],
-    *,
-    params: Sequence[Tensor] | None = None,
-    save: str = "times",
-    callbacks: Sequence[Callback] = (),
-    events: Sequence[Event] = (),
-    max_steps: int = 100_000,
-) -> Solution:
+def solve_by_reversal(task: Task) -> Solution:
     """Integrate without a graph; gradients to `y0`, to what the field holds and to `params` by undoing the steps.
 
     Args:
-        params: tensors that need a gradient and that the field does not show, a closure's; `()` if there are none.
-        callbacks: they see states without a graph.
+        task: the solve; its callbacks see states without a graph.
 
     Raises:
         TypeError: for a method that is not `Reversible`.
@@ -69,23 +53,24 @@ def solve_by_reversal(
             `params`, for `save="dense"`, for events, and for a callback that replaces the state.
         IntegrationError: forwards as `integrate`; backwards if the state cannot be followed back.
     """
-    check_reversible(integrator)
-    if save == "dense" or events:
-        what = 'save="dense"' if save == "dense" else "events"
+    check_reversible(task.method)
+    if task.save == "dense" or task.events:
+        what = 'save="dense"' if task.save == "dense" else "events"
         raise ValueError(f'gradient="reversible" follows whole steps, so it takes no {what}. {_ALTERNATIVE}')
-    held = held_tensors(problem.field, params, "reversible")
-    options = {"save": save, "callbacks": callbacks, "max_steps": max_steps}
-    if not (y0.requires_grad or held):
-        with torch.no_grad():
-            return integrate(problem, integrator, control, y0, times, **options)
-    _check_loss(problem, integrator, control, y0, [times[0], times[-1]] if save == "final" else times)
-    run = Recorded(problem, integrator, control, times, options, held, Tape(False), "reversible")
-    out: Any = _Reversed.apply(run, y0, *held)
+    held = task.held("reversible")
+    if not (task.y0.requires_grad or held):
+        return task.integrate_untracked()
+    _check_loss(task)
+    run = Recorded(task, held, Tape(False), "reversible")
+    out: Any = _Reversed.apply(run, task.y0, *held)
     return run.solution(out)
 
 
-def _check_loss(problem: Problem, method: Any, control: Controller, y0: Tensor, times: Sequence[float]) -> None:
+def _check_loss(task: Task) -> None:
     """Refuse what rounding would spoil: `exp(damping T) eps > rtol`."""
+    problem, control, y0 = task.problem, task.control, task.y0
+    method: Any = task.method
+    times = [task.times[0], task.times[-1]] if task.save == "final" else task.times
     damping, longest = problem.field.damping, max(abs(b - a) for a, b in pairwise(times))  # type: ignore[attr-defined]
     forward = 1.0 if times[-1] > times[0] else -1.0
     values = damping.detach().reshape(-1).tolist() if isinstance(damping, Tensor) else [damping]
@@ -124,8 +109,8 @@ class _Reversed(torch.autograd.Function):
 
 def _undo_all(run: Recorded, y0: Tensor, out: Tensor, held: list[Tensor], grad: Tensor) -> tuple[Tensor, list[Tensor | None]]:
     """The gradients to y0 and theta, from the last step to the first."""
-    stand = StandIns(run.problem.field, run.held, [h.detach().requires_grad_() for h in held])
-    problem, tape, method = run.problem.with_field(stand.field), run.tape, run.method
+    stand = StandIns(run.task.problem.field, run.held, [h.detach().requires_grad_() for h in held])
+    problem, tape, method = run.task.problem.with_field(stand.field), run.tape, run.task.method
     wanted = run.outputs()
     y, a = out[-1], torch.zeros_like(y0)
     g: list[Tensor | None] = [None] * len(held)
@@ -142,16 +127,16 @@ def _undo_all(run: Recorded, y0: Tensor, out: Tensor, held: list[Tensor], grad: 
             found = torch.autograd.grad(end, [leaf, *stand.theta], a, retain_graph=stand.hidden, allow_unused=True)
         a, *more = found
         g = added(g, more)
-    _check_return(run, run.times[0], y, y0)
+    _check_return(run, run.task.times[0], y, y0)
     return sum((grad[which] for which, _ in wanted.get(-1, ())), a), g
 
 
 def _check_return(run: Recorded, t: float, found: Tensor, saved: Tensor) -> None:
     """Raise unless the steps, undone, came back to a state that was saved, to the tolerance."""
     with torch.no_grad():
-        space = run.problem.space
+        space = run.task.problem.space
         miss, size = (float(space.max(x.abs()).amax()) for x in (found - saved, saved))
-        limit = max(float(torch.as_tensor(run.problem.rtol).max()), torch.finfo(saved.dtype).eps ** 0.5)
+        limit = max(float(torch.as_tensor(run.task.problem.rtol).max()), torch.finfo(saved.dtype).eps ** 0.5)
         if not miss <= limit * size:
             raise IntegrationError(
                 f'gradient="reversible" missed the state at t = {t:.6g} by {miss:.3g}, where it is at most {size:.3g}: undoing '

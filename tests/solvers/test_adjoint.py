@@ -1,5 +1,6 @@
 """The continuous adjoint against backpropagation, and where it must refuse."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import pytest
@@ -30,6 +31,19 @@ class Attending:
 
     def __call__(self, t, y):
         return torch.tanh(self.attention @ y @ self.W)
+
+
+class Spring:
+    damping = 0.0
+
+    def velocity(self, t, p):
+        return p
+
+    def force(self, t, q):
+        return -q
+
+    def __call__(self, t, y):
+        return torch.stack([y[1], -y[0]])
 
 
 def gradients(f, y0, t, wrt, gradient, create_graph=False, **options):
@@ -168,10 +182,15 @@ def test_what_has_no_adjoint_is_refused():
     with pytest.raises(ValueError, match="dense"):
         solve(net, y0, 1.0, gradient="adjoint", save="dense")
 
-    with pytest.raises(TypeError, match=r"CrankNicolson.*implicit.*dopri5.*backprop"):
-        solve(net, y0, 1.0, "crank_nicolson", dt=0.1, gradient="adjoint")
-    for fix in ({"method": "dopri5", "gradient": "adjoint"}, {"method": "crank_nicolson", "dt": 0.1, "gradient": "backprop"}):
-        assert solve(net, y0, 1.0, **fix).y.requires_grad
+    with pytest.raises(TypeError, match=r"CrankNicolson.*implicit.*dopri5.*interpolating.*backprop"):
+        solve(net, y0, 1.0, "crank_nicolson", dt=0.1, gradient="backsolve")
+    for fix in ("backprop", "interpolating", "adjoint"):
+        assert solve(net, y0, 1.0, "crank_nicolson", dt=0.1, gradient=fix).y.requires_grad
+    assert solve(net, y0, 1.0, "dopri5", gradient="backsolve").y.requires_grad
+    pair = torch.randn(2, 3, 1, dtype=F64).requires_grad_()
+    for gradient in ("adjoint", "interpolating", "backsolve"):
+        with pytest.raises(TypeError, match=r"Leapfrog.*partitioned fields only.*backprop"):
+            solve(Spring(), pair, 1.0, "leapfrog", dt=0.1, gradient=gradient, params=())
 
     class Jump:
         times = None
@@ -202,12 +221,17 @@ def test_contractive_flows_are_noticed():
 
     torch.manual_seed(0)
     y0 = torch.randn(60, 1, dtype=F64)
-    sol = solve(Heat(scale), y0, 4.0, rtol=1e-4, gradient="adjoint")
-    with pytest.raises(IntegrationError, match="backprop") as caught:
+    sol = solve(Heat(scale), y0, 4.0, rtol=1e-4, gradient="backsolve")
+    with pytest.raises(IntegrationError, match=r"interpolating.*backprop") as caught:
         sol.y[-1].square().sum().backward()
     assert caught.value.status == "adjoint"
-    solve(Heat(scale), y0, 4.0, rtol=1e-4, gradient="backprop").y[-1].square().sum().backward()
-    assert torch.isfinite(scale.grad)
+    found = []
+    for gradient in ("backprop", "interpolating", "adjoint"):
+        sol = solve(Heat(scale), y0, 4.0, rtol=1e-4, gradient=gradient)
+        with pytest.warns(UserWarning, match="could not follow the state back") if gradient == "adjoint" else nullcontext():
+            found.append(torch.autograd.grad(sol.y[-1].square().sum(), scale)[0])
+    torch.testing.assert_close(found[1], found[0], rtol=1e-3, atol=0)
+    torch.testing.assert_close(found[2], found[1], rtol=0, atol=0)
 
 
 def test_events_end_the_adjoint_too():
