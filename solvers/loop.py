@@ -17,6 +17,7 @@ from .controllers import Controller
 from .errors import IntegrationError
 from .events import Crossing, Event, locate
 from .failure import ADVICE, CAUSE, first_bad
+from .host import host_may_look, looks_are_cheap
 from .integrators.base import Integrator, Step
 from .interpolate import Reusing, bill, hermite
 from .plan import Plan
@@ -164,7 +165,7 @@ class _Loop:
         for c in plan.callbacks:
             if c.times is None:
                 self._replace(c.after(self.t, self.y, dt))
-        if not stops and (self.accepted % _CHECK_EVERY == 0 or self.finished):
+        if not stops and self._is_time_to_look():
             self._check_finite()
 
     def _inside(self, t: float, t_new: float, step: Step) -> Callable[[float], Tensor]:
@@ -211,6 +212,12 @@ class _Loop:
             self.state, work = self.method.init(self.problem, self.t, y)
             self.work = self.work + work
 
+    def _is_time_to_look(self) -> bool:
+        """A look makes the host wait for the device: on a GPU there is one, at the end, and none while steps are captured."""
+        if self.finished:
+            return host_may_look(self.y)
+        return self.accepted % _CHECK_EVERY == 0 and looks_are_cheap(self.y)
+
     def _check_finite(self) -> None:
         with torch.no_grad():
             if self._is_finite(self.y):
@@ -226,7 +233,7 @@ class _Loop:
         t, y, count = self.last_finite or (self.t, self.y, self.accepted)
         dt, result = self.plan.direction * self.dt, self.y
         state, _ = self.method.init(self.problem, t, y)
-        for _ in range(_CHECK_EVERY):
+        for _ in range(self.accepted - count):
             step = self.method.step(self.problem, t, dt, y, state)
             if step.status != "ok" or not self._is_finite(step.y):
                 result = step.y
