@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from .plan import Plan
+from .profiling import print_profiles
 from .row import Row
 
 _SAMPLE = 4e-3  # seconds: shorter work is repeated within a sample
@@ -79,6 +80,8 @@ def interleave(candidates: Mapping[str, Callable[[], object]], plan: Plan) -> di
     A first call of each is not counted, and says how often what is fast is repeated within a sample, and how many rounds
     there is time for; if there is none for a round, the first calls are the one round.
     """
+    if plan.profile:
+        print_profiles(candidates)
     first = {name: once(work) for name, work in candidates.items()}
     again = {name: min(s, once(candidates[name])) if s < _WARM else s for name, s in first.items()}
     total = sum(max(s, _SAMPLE) for s in again.values())

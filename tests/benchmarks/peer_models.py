@@ -46,12 +46,14 @@ class Grand(nn.Module):
 
 
 class GraphConLayers(nn.Module):
-    """GraphCON's published loop over layers that share a `GCNConv`."""
+    """GraphCON's published loop over layers that share a `GCNConv`; `cached` keeps the normalised edges."""
 
-    def __init__(self, width: int, classes: int, channels: int, layers: int, dt: float, alpha: float, gamma: float):
+    def __init__(
+        self, width: int, classes: int, channels: int, layers: int, dt: float, alpha: float, gamma: float, cached: bool = False
+    ):
         super().__init__()
         self.encoder, self.decoder = nn.Linear(width, channels), nn.Linear(channels, classes)
-        self.conv = GCNConv(channels, channels, cached=True)
+        self.conv = GCNConv(channels, channels, cached=cached)
         self.layers, self.dt, self.alpha, self.gamma = layers, dt, alpha, gamma
 
     def forward(self, x: Tensor, edges: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ class Plan:
         shrink: nodes and edges of every graph are divided by this number.
         limit: wall-clock seconds for all; what has not begun by then is left out, what runs a tenth longer is ended.
         patience: seconds after which one case under one allocator is ended.
+        profile: print where the time of every candidate goes.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Plan:
     shrink: int
     limit: float
     patience: float
+    profile: bool = False
 
     @property
     def full(self) -> bool:
@@ -37,7 +39,7 @@ class Plan:
 
 
 PLANS = {
-    "full": Plan("full", 2.5, (3, 15), True, 1, 600.0, 150.0),
+    "full": Plan("full", 1.5, (3, 15), True, 1, 600.0, 150.0),
     "quick": Plan("quick", 0.15, (2, 5), False, 1, 60.0, 20.0),
     "tiny": Plan("tiny", 0.0, (1, 1), False, 200, 60.0, 30.0),
 }

@@ -121,10 +121,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=f"one of {', '.join(names)}; repeatable")
     parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder for the tables (default: out/bench)")
     parser.add_argument("--limit", type=float, help="seconds for all of it (default: 600, quick: 60)")
+    parser.add_argument("--profile", action="store_true", help="print where the time goes: operations by their own time")
     given = parser.parse_args(arguments)
     plan = PLANS["quick" if given.quick else "tiny" if given.tiny else "full"]
     if given.limit is not None:
         plan = replace(plan, limit=given.limit, patience=max(plan.patience, given.limit / 4))
+    plan = replace(plan, profile=given.profile)
     chosen = [case for case in CASES if not given.only or case.name in given.only]
     rows, problems = run(chosen, plan, lambda text: print(text, flush=True))
     write(rows, machine(plan), problems, given.out)

@@ -20,6 +20,7 @@ from ..training_step import gradients, training_step
 
 LINEAR, NONLINEAR, PARITY = "GRAND-l training step", "GRAND-nl training step", "GRAND-l gradients against rk4"
 RK4 = "torchdiffeq rk4 + PyG"
+RTOL = 1e-5  # ours: with the default of 1e-4, gradients are about 1e-4 off; two or three products more
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ def steps(s: Setting, frozen: bool) -> dict[str, Callable[[], Tensor]]:
     torch.manual_seed(0)
     x, edges, (y, train) = s.sample.features(), s.sample.edges()[0], s.sample.labels()
     if frozen:
-        mine, other, name = ours(s, True, "auto"), theirs(s, True, "dopri5", **s.tolerances), DOPRI5
+        mine, other, name = ours(s, True, "auto", rtol=RTOL), theirs(s, True, "dopri5", **s.tolerances), DOPRI5
     else:
         mine, other, name = ours(s, False, "rk4", dt=1.0), theirs(s, False, "rk4", options={"step_size": 1.0}), RK4
     return {
@@ -88,15 +89,16 @@ def nonlinear(plan: Plan) -> Iterator[Row]:
 def parity(s: Setting) -> Row:
     """The largest relative difference of a parameter's gradient from rk4 autograd."""
     torch.manual_seed(0)
-    model = ours(s, True, "auto")
+    model = ours(s, True, "auto", rtol=RTOL)
     fine = ours(s, True, "rk4", dt=0.25, gradient="checkpoint", stability_check=False)
     fine.load_state_dict(model.state_dict())
     x, (y, train) = s.sample.features(), s.sample.labels()
     found = gradients(model, (x, s.sample.graph), y, train)
     exact = gradients(fine.double(), (x.double(), s.sample.graph), y, train)
-    apart = {name: _apart(found[name], exact[name]) for name in found}
-    worst = max(apart, key=lambda name: apart[name])
-    return single(PARITY, s.sample.name, "rk4 autograd, float64", "difference", apart[worst], unit="", note=f"in {worst}")
+    apart = sorted((_apart(found[name], exact[name]), name) for name in found)
+    worst, name = apart[-1]
+    note = f"in {name}; in {apart[-2][1]} {apart[-2][0]:.0e}, in the others less"
+    return single(PARITY, s.sample.name, "rk4 autograd, float64", "difference", worst, unit="", note=note)
 
 
 def _apart(a: Tensor, b: Tensor) -> float:
@@ -106,4 +108,4 @@ def _apart(a: Tensor, b: Tensor) -> float:
 
 def modules(s: Setting) -> dict[str, nn.Module]:
     """The two models of GRAND-l, untrained."""
-    return {OURS: ours(s, True, "auto"), DOPRI5: theirs(s, True, "dopri5", **s.tolerances)}
+    return {OURS: ours(s, True, "auto", rtol=RTOL), DOPRI5: theirs(s, True, "dopri5", **s.tolerances)}
