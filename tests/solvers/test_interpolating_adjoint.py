@@ -79,9 +79,7 @@ def test_implicit_methods_converge_with_the_tolerance(method, tolerances):
     assert errors[1] < 500 * tolerances[1]  # where the state errs by about as much
 
 
-@pytest.mark.parametrize(
-    ("method", "order"), [("implicit_euler", 1), ("crank_nicolson", 2), ("implicit_midpoint", 2), ("gauss4", 4)]
-)
+@pytest.mark.parametrize(("method", "order"), [("implicit_euler", 1), ("crank_nicolson", 2), ("gauss4", 4)])
 def test_implicit_methods_have_their_order_in_the_gradient(method, order):
     f, y0, wrt = pulled(2.0)
     exact = gradient_of(f, y0, wrt, "dopri8", rtol=1e-11)
@@ -154,14 +152,14 @@ class SymmetricDense(Dense):
         return low, high
 
 
-@pytest.mark.parametrize(
-    ("method", "save"), [("dopri5", "times"), ("dopri5", "final"), ("dopri5", "steps"), ("kvaerno5", "final")]
-)
-def test_outputs_of_every_kind(method, save):
+@pytest.mark.parametrize("save", ["times", "final", "steps"])
+def test_outputs_of_every_kind(save):
     f, y0, wrt = pulled(5.0)
-    options, bound = {"rtol": 1e-8 if method == "dopri5" else 1e-6, "save": save}, 1e-5 if method == "dopri5" else 1e-3
-    found = [gradient_of(f, y0, wrt, method, (1.0, 0.7, 0.0), gradient=g, **options) for g in ("interpolating", "backprop")]
-    torch.testing.assert_close(*found, rtol=bound, atol=bound)
+    found = [
+        gradient_of(f, y0, wrt, "dopri5", (1.0, 0.7, 0.0), gradient=g, rtol=1e-8, save=save)
+        for g in ("interpolating", "backprop")
+    ]
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
 
 
 def test_events_operators_batches_and_complex_states():
