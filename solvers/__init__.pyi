@@ -44,6 +44,7 @@ from .integrators.explicit import Tsit5 as Tsit5
 from .integrators.exprb32 import ExpRB32 as ExpRB32
 from .integrators.external import TorchdiffeqMethod as TorchdiffeqMethod
 from .integrators.gauss import Gauss4 as Gauss4
+from .integrators.gauss import Gauss6 as Gauss6
 from .integrators.imex_multistep import CNAB2 as CNAB2
 from .integrators.imex_multistep import SBDF2 as SBDF2
 from .integrators.imex_multistep import SBDF3 as SBDF3

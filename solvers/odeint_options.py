@@ -32,6 +32,7 @@ ALIASES = {
     "fixed_adams": "abm4",
     "trapezoid": "crank_nicolson",
     "gl4": "gauss4",
+    "gl6": "gauss6",
 }
 ON_GRID = {"euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams", "fixed_adams"}
 GRID_IF_GIVEN = {"sdirk2", "trbdf2", "radauiia3", "radauiia5"}  # with a grid there; here also with steps of their own choice

@@ -25,6 +25,7 @@ from .explicit import Tsit5 as Tsit5
 from .exprb32 import ExpRB32 as ExpRB32
 from .external import TorchdiffeqMethod as TorchdiffeqMethod
 from .gauss import Gauss4 as Gauss4
+from .gauss import Gauss6 as Gauss6
 from .imex_multistep import CNAB2 as CNAB2
 from .imex_multistep import SBDF2 as SBDF2
 from .imex_multistep import SBDF3 as SBDF3

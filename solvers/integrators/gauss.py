@@ -45,5 +45,21 @@ class Gauss4(Collocation):
         return replace(step, dense=WithSlope(problem, t, dt, y, parabola, slope, _bubble))
 
 
+@dataclass(frozen=True)
+class Gauss6(Collocation):
+    """Gauss with three stages (Kuntzmann, Butcher), nodes `1/2 -+ sqrt 15 / 10` and 1/2: order 6, stage order 3, A-stable.
+
+    Symplectic and symmetric for every field, as `Gauss4`. Not L-stable: `R(-inf) = -1`. The loop lands on output times.
+
+    Args:
+        linear_solver, linear_rtol, max_newton: see `ImplicitMethod`.
+
+    Reference: Butcher (1964) Math. Comp. 18, 50; Hairer, Lubich & Wanner (2006) II.1.3.
+    """
+
+    order = 6
+    nodes = Nodes((0.5 - 15**0.5 / 10, 0.5, 0.5 + 15**0.5 / 10))
+
+
 def _bubble(theta: float) -> float:
     return theta * (1 - theta) * (1 - 2 * theta)

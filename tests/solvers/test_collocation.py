@@ -13,6 +13,7 @@ from solvers import (
     SBDF3,
     Dense,
     Gauss4,
+    Gauss6,
     ImplicitMidpoint,
     KenCarp3,
     Kvaerno3,
@@ -31,7 +32,7 @@ from solvers.stacked import StackedOperator, StackedSpace
 
 TIGHT = {"rtol": 1e-12, "atol": 1e-14}
 IMPLICIT = [ImplicitMidpoint(), Kvaerno3(), RadauIIA3(), RadauIIA5(), Gauss4(), RosenbrockW()]
-SYMPLECTIC = [ImplicitMidpoint(), Gauss4()]
+SYMPLECTIC = [ImplicitMidpoint(), Gauss4(), Gauss6()]
 named = {"ids": lambda m: m.name}
 
 

@@ -95,7 +95,7 @@ def test_order(name):
 @every_method
 def test_backwards_in_time(name):
     method = method_named(name)
-    counts = (6, 12) if method.order > 6 else (32 // share(method), 64 // share(method))
+    counts = (6, 12) if method.order >= 6 else (32 // share(method), 64 // share(method))
     coarse, fine = (largest_error(method, problem_for(method), steps, 1.0, 0.0) for steps in counts)
     assert fine < 2e-2 and math.log2(coarse / fine) > method.order - 0.5
 

@@ -90,7 +90,7 @@ def test_methods_of_other_libraries_by_their_long_names():
     assert torch.autograd.grad(y[-1].sum(), y0)[0].abs().max() > 0.1
 
 
-IMPLICIT = {"implicit_euler": 1, "implicit_midpoint": 2, "trapezoid": 2, "gl4": 4}
+IMPLICIT = {"implicit_euler": 1, "implicit_midpoint": 2, "trapezoid": 2, "gl4": 4, "gl6": 6}
 IMPLICIT |= {"sdirk2": 2, "trbdf2": 2, "radauIIA3": 3, "radauIIA5": 5}
 
 
