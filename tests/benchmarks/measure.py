@@ -21,7 +21,7 @@ from .profiling import print_profiles
 from .row import Row
 
 _SAMPLE = 4e-3  # seconds: shorter work is repeated within a sample
-_WARM = 0.3  # seconds: shorter work is called twice before it is timed
+_WARM = 1.5  # seconds: shorter work is called twice before it is timed: a first call sorts, loads and finds
 _AT_MOST = 4  # a comparison may take so many times what is meant, for the least number of rounds
 OURS = "ours"
 
