@@ -191,15 +191,17 @@ def _sampled(pattern: Pattern, g: Tensor, x: Tensor) -> Tensor:
     g, x = g.to(dtype), x.to(dtype)
     if len(pattern) == 0 or x.shape[1] == 0:
         return torch.zeros(len(pattern), dtype=dtype, device=x.device)
-    if x.device.type in ("cpu", "cuda") and dtype in (torch.float32, torch.float64):
+    many = len(pattern) > pattern.num_rows * pattern.num_cols  # repeats beyond what torch.sparse takes for possible
+    if x.device.type in ("cpu", "cuda") and dtype in (torch.float32, torch.float64) and not many:
         return _sampled_csr(pattern, g, x)
     return _sampled_chunks(pattern, g, x)
 
 
 def _sampled_csr(pattern: Pattern, g: Tensor, x: Tensor) -> Tensor:
     zero = torch.zeros(len(pattern), dtype=x.dtype, device=x.device)  # beta = 0 would keep what is not a number
-    sampled = torch.sparse.sampled_addmm(_matrix(pattern, zero), g, x.t())
-    return in_given_order(pattern, sampled.values())
+    matrix = _matrix(pattern, zero)
+    torch.sparse.sampled_addmm(matrix, g, x.t(), out=matrix)
+    return in_given_order(pattern, matrix.values())
 
 
 def _sampled_chunks(pattern: Pattern, g: Tensor, x: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ import resource
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import forward_ad as fwd
 
@@ -223,3 +225,59 @@ def test_patterns_are_sorted_and_transposed_once():
     assert pattern.transposed.transposed is pattern
     assert PATTERNS["sorted"].by_row.order is None
     assert pattern.by_row.pointers.tolist() == [0, 1, 3, 4] and pattern.by_row.columns.tolist() == [1, 0, 2, 2]
+
+
+@st.composite
+def drawn(draw) -> Pattern:
+    """Repeats, loops, empty rows and columns, one row, none at all."""
+    rows, cols = draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    entry = st.tuples(st.integers(0, rows - 1), st.integers(0, cols - 1))
+    return make(draw(st.lists(entry, max_size=14)), rows, cols)
+
+
+@settings(max_examples=40, deadline=None)
+@given(drawn(), st.integers(0, 3), st.sampled_from([torch.float32, F64, C128]), st.booleans())
+def test_drawn_patterns_against_dense_algebra(pattern, channels, dtype, strided):
+    wide = C128 if dtype.is_complex else F64
+    generator = torch.Generator().manual_seed(len(pattern))
+    values = torch.randn(len(pattern), generator=generator, dtype=wide).to(dtype).requires_grad_()
+    block = torch.randn(pattern.num_cols, 2 * channels, generator=generator, dtype=wide).to(dtype)
+    x = (block[:, ::2] if strided else block[:, :channels]).detach().requires_grad_()
+    g = torch.randn(pattern.num_rows, channels, generator=generator, dtype=wide).to(dtype)
+    matrix, tolerance = dense(pattern, values.detach().to(wide)), 100 * torch.finfo(dtype).eps
+    y = spmm(pattern, values, x)
+    assert torch.allclose(y.detach().to(wide), matrix @ x.detach().to(wide), atol=tolerance, rtol=tolerance)
+    to_values, to_x = torch.autograd.grad(y, (values, x), g)
+    outer = g.to(wide) @ x.detach().to(wide).mH
+    assert torch.allclose(to_values.to(wide), outer[pattern.rows, pattern.cols], atol=tolerance, rtol=tolerance)
+    assert torch.allclose(to_x.to(wide), matrix.mH @ g.to(wide), atol=tolerance, rtol=tolerance)
+
+
+@every_pattern
+@pytest.mark.parametrize("dtype", [torch.float32, F64], ids=str)
+def test_both_kernels_of_the_sampled_product_agree(pattern, dtype):
+    _, x = example(pattern, dtype, grad=False)
+    g = torch.randn(pattern.num_rows, 3, dtype=dtype)
+    expected = kernels._sampled_chunks(pattern, g, x) if len(pattern) else x.new_zeros(0)
+    torch.testing.assert_close(sddmm(pattern, g, x), expected)
+
+
+def test_a_few_wide_states_are_multiplied_one_by_one():
+    pattern = PATTERNS["random"]
+    values, _ = example(pattern)
+    x = torch.randn(2, 2, pattern.num_cols, kernels._WIDE, dtype=F64, requires_grad=True)
+    got = spmm(pattern, values, x)
+    assert got.shape == (2, 2, pattern.num_rows, kernels._WIDE) and got.is_contiguous()
+    expected = dense(pattern, values) @ x
+    torch.testing.assert_close(got, expected)
+    for a, b in zip(
+        *(torch.autograd.grad(y.square().sum(), (values, x), retain_graph=True) for y in (got, expected)), strict=True
+    ):
+        torch.testing.assert_close(a, b)
+
+
+def test_not_a_number_stays_where_it_is():
+    pattern = PATTERNS["sorted"]
+    g, x = torch.ones(3, 2), torch.ones(3, 2)
+    g[1] = torch.nan
+    assert sddmm(pattern, g, x).isnan().tolist() == [False, True, True, False]

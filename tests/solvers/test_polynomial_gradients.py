@@ -1,0 +1,83 @@
+"""Gradients of exact flows by what needs one: the state, the entries of a sparse matrix, both; again, and retained."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from solvers import LinearFlow, Pattern, Scaled, SparseOperator, solve
+
+POLYNOMIALS = ["chebyshev_exp", "uniformization"]
+F64 = torch.float64
+N = 6
+
+
+def ring(name: str, values: Tensor | None = None) -> SparseOperator:
+    """A weighted ring, entries out of order: minus its Laplacian, or a generator with unequal rates around it."""
+    symmetric = "chebyshev" in name
+    i = torch.arange(N)
+    rows, cols = torch.cat([i, i, i]), torch.cat([(i + 1) % N, (i - 1) % N, i])
+    if values is None:
+        right = torch.rand(N, generator=torch.Generator().manual_seed(0), dtype=F64) + 0.2
+        left = right.roll(1) if symmetric else right.flip(0)
+        values = torch.cat([right, left, -right - left])
+    interval = (-6.0, 0.0) if symmetric else None
+    return SparseOperator(Pattern(rows, cols, N, N), values, symmetric=symmetric, metzler=True, interval=interval)
+
+
+def dense(A: SparseOperator, values: Tensor) -> Tensor:
+    return values.new_zeros(N, N).index_put((A.pattern.rows, A.pattern.cols), values, accumulate=True)
+
+
+@pytest.mark.parametrize("name", POLYNOMIALS)
+@pytest.mark.parametrize("wanted", ["state", "entries", "both", "state and rate"])
+@pytest.mark.parametrize("channels", [0, 2], ids=["vector", "columns"])
+def test_gradients_are_those_of_the_matrix_exponential(name, wanted, channels):
+    A, generator = ring(name), torch.Generator().manual_seed(1)
+    shape = (N, channels) if channels else (N,)
+    y, weight = torch.randn(shape, generator=generator, dtype=F64), torch.randn(2, *shape, generator=generator, dtype=F64)
+    values, rate = A.values.clone(), torch.tensor(0.7, dtype=F64)
+    leaves = {"state": [y], "entries": [values], "both": [values, y], "state and rate": [y, rate]}[wanted]
+    for leaf in leaves:
+        leaf.requires_grad_()
+    operator = Scaled(ring(name, values), rate)
+    ours = (solve(LinearFlow(operator), y, [0.0, 0.4, 1.5], name, rtol=1e-12).y[1:] * weight).sum()
+    exact = torch.stack([torch.matrix_exp(t * rate * dense(A, values)) @ y for t in (0.4, 1.5)])
+    want = torch.autograd.grad((exact * weight).sum(), leaves)
+    for _ in range(2):  # the second time from what was kept
+        for a, b in zip(torch.autograd.grad(ours, leaves, retain_graph=True), want, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", POLYNOMIALS)
+def test_a_source_and_second_derivatives(name):
+    A, generator = ring(name), torch.Generator().manual_seed(1)
+    y, s = torch.randn(2, N, 2, generator=generator, dtype=F64)
+    values = A.values.clone().requires_grad_()
+
+    def run(values: Tensor) -> Tensor:
+        return solve(LinearFlow(ring(name, values), s), y, [0.0, 0.9], name, rtol=1e-12).y[-1]
+
+    if "chebyshev" in name:  # only a symmetric change of the entries leaves the matrix symmetric
+        base, half = values.detach()[N : 2 * N].roll(-1), values.detach()[:N].clone().requires_grad_()
+        torch.testing.assert_close(base, half.detach())
+        run_half = lambda w: run(torch.cat([w, w.roll(1), -w - w.roll(1)]))  # noqa: E731
+        assert torch.autograd.gradcheck(run_half, (half,), atol=1e-8, rtol=1e-6)
+        assert torch.autograd.gradgradcheck(run_half, (half,), atol=1e-7, rtol=1e-5, fast_mode=True)
+        return
+    assert torch.autograd.gradcheck(run, (values,), atol=1e-8, rtol=1e-6)
+    assert torch.autograd.gradgradcheck(run, (values,), atol=1e-7, rtol=1e-5, fast_mode=True)
+
+
+def test_gain_and_shift_of_a_sparse_matrix():
+    A = ring("uniformization")
+    both = A.affine(2.0, 3.0)
+    assert both is not None
+    torch.testing.assert_close(both.to_dense(), 2 * A.to_dense() + 3 * torch.eye(N, dtype=F64))
+    pattern = Pattern(torch.tensor([0, 0, 1]), torch.tensor([0, 0, 1]), 2, 2)  # two entries at one place
+    twice = SparseOperator(pattern, torch.ones(3, dtype=F64)).affine(2.0, 3.0)
+    assert twice is not None
+    torch.testing.assert_close(twice.to_dense(), torch.tensor([[7.0, 0.0], [0.0, 5.0]], dtype=F64))
+    off = SparseOperator(Pattern(torch.tensor([0, 1]), torch.tensor([1, 0]), 2, 2), torch.ones(2, dtype=F64))
+    assert off.affine(1.0, 1.0) is None
+    wide = SparseOperator(Pattern(torch.tensor([0]), torch.tensor([0]), 1, 2), torch.ones(1, dtype=F64))
+    assert wide.affine(1.0, 1.0) is None
