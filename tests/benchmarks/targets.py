@@ -66,7 +66,7 @@ TARGETS: dict[tuple[str, str, str, str], Target] = {  # work, graph, peer, measu
     (grand.NONLINEAR, _SMALL, grand.RK4, "ratio"): Target(1.4, None, (3.5, 3.5)),
     (grand.NONLINEAR, _MIDDLE, grand.RK4, "ratio"): Target(2.1, 1.6, (3.5, 3.5)),
     (graphcon.DEEP, _SMALL, graphcon.LOOP, "ratio"): _LAYERS,
-    **{(stiff.CASE, method, DOPRI5, "ratio"): Target(150, 150, (1000, 1000)) for method in stiff.METHODS},
+    **{(stiff.CASE, method, DOPRI5, "ratio"): Target(150, 150, (1000, 1000)) for method in stiff.AIMED},
     (peak.CASE, _SMALL, DOPRI5, "memory"): Target(6, 6),
     (peak.CASE, _MIDDLE, DOPRI5, "memory"): Target(10, 10),
     **{(graphcon.LONG, way, "backprop", "memory"): Target(20, 20) for way in ("checkpoint", "reversible")},

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from neuralpde import Diffusion, Graph, simulate
-from neuralpde.operators import Adjacency
+from solvers import SparseOperator
 
 from ..graphs import Sample, pubmed, uniform
 from ..measure import OURS, interleave, once, slope, spread
@@ -40,7 +40,7 @@ def with_edges(plan: Plan) -> Iterator[Row]:
         graph = Graph.from_edges(sample.graph.edge_index, num_nodes=nodes)
         _ = graph.pattern.by_row, graph.pattern.transposed.by_row
         made = time.perf_counter() - start
-        A, x = Adjacency(graph, "rw", dtype=torch.float32), sample.state()
+        A, x = SparseOperator(graph.pattern, torch.ones(count)), sample.state()
         seconds.append(spread(interleave({OURS: lambda A=A, x=x: A.matvec(x)}, plan)[OURS]).median)
     found = slope(counts, seconds)
     yield single(CASE, "edges", "-", "slope", found, note=f"{counts[0]:,} to {counts[-1]:,} edges, {nodes:,} nodes")
