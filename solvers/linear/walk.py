@@ -31,8 +31,7 @@ class Walk:
     @property
     def pattern(self) -> Pattern:
         """Of the sparse matrix."""
-        assert self.folded is not None
-        return self.folded.pattern
+        return self.base.pattern  # type: ignore[attr-defined]
 
     def is_sparse(self, held: list[Tensor], vectors: list[Tensor]) -> bool:
         """Whether this walks with a real sparse matrix, whose entries are all of `held`, over states of one or two axes."""
@@ -48,12 +47,11 @@ class Walk:
         """v_{k+1}; with `reuse`, in the memory of v_{k-1}."""
         if self.folded is None:
             return self.after(k, self.base.matvec(v), v, before, self.scale, reuse)
-        return self.folded_step(k, v, None if self.series.powers or k == 0 else before, reuse)
+        return self._step(self.folded, k, v, None if self.series.powers or k == 0 else before, reuse)
 
-    def folded_step(self, k: int, v: Tensor, before: Tensor | None, reuse: bool) -> Tensor:
+    def _step(self, folded: SparseOperator, k: int, v: Tensor, before: Tensor | None, reuse: bool) -> Tensor:
         """`X v`, less `before`: twice the product for Chebyshev beyond k = 0."""
-        assert self.folded is not None
-        image = self.folded.matvec(v)
+        image = folded.matvec(v)
         if k == 0 and not self.series.powers:
             image = image.mul_(0.5)
         return image if before is None else torch.sub(image, before, out=before if reuse else image)
@@ -63,7 +61,7 @@ class Walk:
         two = None if self.series.powers else two
         if self.folded is None:
             return downwards(self.series, k, self.base.matvec(one), one, two, g, like, self.scale)
-        return with_source(self.folded_step(k, one, two, True), self.series, k, g, like)
+        return with_source(self._step(self.folded, k, one, two, True), self.series, k, g, like)
 
     def after(self, k: int, image: Tensor, v: Tensor, before: Tensor, scale: float = 1.0, reuse: bool = False) -> Tensor:
         """v_{k+1} from the product `image = A v_k / scale`."""
