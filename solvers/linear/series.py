@@ -78,7 +78,7 @@ def poisson_series(times: Sequence[float], rate: float, growth: float, rtol: flo
         top = abs(t) * (rate + max(growth, 0.0))
         count = int(top + 12 * math.sqrt(top) + 80)
         k = np.arange(count + 1)
-        keep = 1 + int(np.argmax(special.pdtrc(k, top) <= rtol)) if top > 0 else 1
+        keep = 2 + int(np.argmax(special.pdtrc(k, top) <= rtol)) if top > 0 else 1  # one more: so is the gradient's tail
         k = k[:keep]
         with np.errstate(divide="ignore"):
             weights = np.exp(special.xlogy(k, mean) - mean - special.gammaln(k + 1)) if mean else (k == 0) * 1.0
