@@ -5,6 +5,7 @@ from . import operators as operators
 from . import pdes as pdes
 from . import plots as plots
 from . import training as training
+from . import transforms as transforms
 from .check import check as check
 from .contract.report import Report as Report
 from .errors import CheckpointError as CheckpointError
@@ -44,5 +45,6 @@ from .training.checkpoint import save as save
 from .training.config import FitConfig as FitConfig
 from .training.evaluate import evaluate as evaluate
 from .training.fit import fit as fit
+from .transform import Transform as Transform
 
 __version__: str

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from ..graph import as_graph
+from ..transforms.largest_component import in_largest_component
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -21,12 +20,5 @@ def largest_component(data: Data) -> Data:
     Args:
         data: with `edge_index`; per-node and per-edge tensors are cut to what remains.
     """
-    from scipy.sparse.csgraph import connected_components
-
     graph = as_graph(data)
-    if graph.num_nodes == 0:
-        return data
-    labels = torch.from_numpy(connected_components(graph.to_scipy(), directed=False)[1].astype("int64"))
-    sizes = torch.bincount(labels)
-    inside = labels == labels[int(sizes[labels].argmax())]
-    return data.subgraph(inside.to(graph.device))
+    return data.subgraph(in_largest_component(graph)) if graph.num_nodes else data

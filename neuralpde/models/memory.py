@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from solvers import BackEnd, ExactFlow, IntegrationError, Integrator, SolveOptions, method_named
 
+from ..free_memory import bytes_in_words, free_memory
 from ..graph import Graph
 from ..pdes.base import GraphPDE
 from ..simulate import Simulation, simulate
@@ -65,8 +64,9 @@ class MemoryEstimate:
         others = ['gradient="reversible"'] * self.reversible + ['gradient="adjoint"']
         return (
             f"backpropagation keeps all {self.steps:,} steps of ({' x '.join(f'{n:,}' for n in self.shape)}) {kind}: about "
-            f"{_bytes(self.backprop)} ({_bytes(self.step)} a step, measured); {_bytes(free)} are free. "
-            f'gradient="checkpoint" needs about {_bytes(self.checkpoint)}, {" or ".join(others)} about {_bytes(self.one_step)}.'
+            f"{bytes_in_words(self.backprop)} ({bytes_in_words(self.step)} a step, measured); {bytes_in_words(free)} are free. "
+            f'gradient="checkpoint" needs about {bytes_in_words(self.checkpoint)}, '
+            f"{' or '.join(others)} about {bytes_in_words(self.one_step)}."
         )
 
 
@@ -161,40 +161,3 @@ def _taken(size: int, device: torch.device) -> int:
 def _learns(pde: GraphPDE, graph: Graph, u0: Tensor) -> bool:
     held = [u0, *pde.parameters(), *([] if graph.weight is None else [graph.weight])]
     return any(x.requires_grad for x in held)
-
-
-def free_memory(device: torch.device) -> int | None:
-    """Bytes that can still be had on a device; None where the system does not say."""
-    if device.type == "cuda":
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + unused
-    if device.type != "cpu":
-        return None
-    bounds = [_available(), _left_in_group()]
-    return min((b for b in bounds if b is not None), default=None)
-
-
-def _available() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        names = os.sysconf_names if hasattr(os, "sysconf_names") else {}
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if "SC_PHYS_PAGES" in names else None
-
-
-def _left_in_group() -> int | None:
-    """What a container's limit leaves."""
-    group = Path("/sys/fs/cgroup")
-    try:
-        return int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _bytes(n: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if n < 1024:
-            return f"{n:.3g} {unit}"
-        n /= 1024
-    return f"{n:,.3g} TiB"
