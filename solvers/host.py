@@ -2,6 +2,36 @@
 
 A look at a tensor on a GPU waits for all that was launched before, and is refused while a CUDA graph is captured. Loops of
 fixed steps therefore look once, at the end, and not at all under capture.
+
+CUDA graphs. A solve of fixed steps is captured like any other computation, after a few calls that sort the graph's edges and
+load the kernels:
+
+    x = torch.zeros_like(u0)                         # where the graph reads from
+    def run():
+        return solve(field, x, 10.0, "rk4", dt=0.1, save="final", stability_check=False).y[-1]
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side), torch.no_grad():
+        for _ in range(3):
+            run()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph), torch.no_grad():
+        out = run()
+
+    x.copy_(u0)
+    graph.replay()                                   # out is the state at t = 10; nobody has looked whether it is finite
+
+The field is to be made beforehand (its operators sort, bound and check themselves once), and time reaches it as a tensor that
+is filled on the device. For training, a module whose `forward` does this with a `PDEBlock` goes through
+`torch.cuda.make_graphed_callables`; give the block `stability_check=False` and a named method.
+
+Capturable: every explicit method, Adams included, with `dt=`; symplectic methods; stabilised methods with `stages=` given;
+implicit and IMEX methods on linear (parts of) fields with `linear_solver=Chebyshev(degree=k)` and an operator that states its
+interval, k iterations a system and nobody looking at what they leave. Not: step-size control (one look a step), Newton's
+method, Krylov solvers and preconditioners that are chosen by the matrix, exact flows whose polynomial depends on the
+operator, monitors and events, `method="auto"`.
 """
 
 from __future__ import annotations
@@ -16,5 +46,7 @@ def looks_are_cheap(y: Tensor) -> bool:
 
 
 def host_may_look(y: Tensor) -> bool:
-    """Whether a number of `y` can be read at all now."""
+    """Whether a number of `y` can be read at all now: not under capture, and not of a meta tensor, which has none."""
+    if y.is_meta:
+        return False
     return looks_are_cheap(y) or not (y.is_cuda and torch.cuda.is_current_stream_capturing())

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from .host import looks_are_cheap
 from .protocols import Problem, Work
 
 
@@ -52,6 +53,11 @@ class StageInterpolant:
     weights: Callable[[float], tuple[float, ...]]
 
     def __call__(self, theta: float) -> Tensor:
+        if not looks_are_cheap(self.y):  # an upload of the weights would wait, and is refused under capture
+            y = self.y.clone()
+            for w, k in zip(self.weights(theta), self.stages, strict=True):
+                y.add_(k, alpha=self.dt * w)
+            return y
         w = torch.tensor(self.weights(theta), dtype=self.y.dtype, device=self.y.device)
         flat = self.stages.view(self.stages.shape[0], -1)
         return torch.addmv(self.y.reshape(-1), flat.t(), w, alpha=self.dt).view(self.y.shape)

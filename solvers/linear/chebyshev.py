@@ -48,12 +48,19 @@ class Chebyshev(LinearSolver):
 
     def cycle(self, on: Prepared, x: Tensor, r: Tensor, target: Tensor, budget: int) -> Cycle:
         lo, hi = on.operator.bounds()
-        wanted = (target / on.space.norm(r).clamp_min(1e-300)).clamp(max=1.0)
-        positive = wanted[(wanted > 0) & (wanted < 1)]
-        steps = self.degree or chebyshev_count(lo, hi, float(positive.amin()) if len(positive) else 1e-16)
-        count = max(1, min(steps, budget))
+        count = max(1, min(self.degree or self._needed(on, r, target, lo, hi), budget))
         x.add_(chebyshev_steps(on.operator, r, lo, hi, count)[0])
         return Cycle(x, count, count - 1, claims=True)
+
+    @property
+    def fixed_count(self) -> int | None:
+        return self.degree
+
+    def _needed(self, on: Prepared, r: Tensor, target: Tensor, lo: float, hi: float) -> int:
+        """The steps that bring r to the target in every group."""
+        wanted = (target / on.space.norm(r).clamp_min(1e-300)).clamp(max=1.0)
+        positive = wanted[(wanted > 0) & (wanted < 1)]
+        return chebyshev_count(lo, hi, float(positive.amin()) if len(positive) else 1e-16)
 
 
 def chebyshev_count(lo: float, hi: float, share: float) -> int:
