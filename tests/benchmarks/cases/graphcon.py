@@ -17,7 +17,7 @@ from ..plan import Plan
 from ..row import Row, single
 from ..training_step import training_step
 
-DEEP, LONG = "GraphCON-GCN, 100 layers, training step", "1,000-step training solve"
+DEEP, LONG = "GraphCON-GCN, 100 layers, training step", "training solve of 1,000 steps"
 LOOP, CACHED = "PyG loop", "PyG loop, GCNConv(cached=True)"
 WIDTH, DT = 64, 0.5
 
@@ -47,7 +47,7 @@ def deep(plan: Plan) -> Iterator[Row]:
 
 def long(plan: Plan) -> Iterator[Row]:
     """Peak memory and time of a training step through many steps, by way of differentiating; undamped, so as to reverse."""
-    sample, steps = cora(plan), plan.pick(1000, 300, 9)
+    sample, steps = cora(plan), plan.pick(1000, 1000, 9)
     costs = {
         name: cost(_step(sample, steps, name), _step(sample, 2, name)) for name in ("backprop", "checkpoint", "reversible")
     }

@@ -21,7 +21,7 @@ from ..plan import Plan
 from ..reference import exact_heat, relative_error
 from ..row import Row, single
 
-CASE, TOLERANCE = "stiff diffusion to T = 100", 1e-4
+CASE, SHORT, TOLERANCE = "stiff diffusion to T = 100", "stiff diffusion to T = 10", 1e-4
 METHODS = ("auto", "trbdf2", "sdirk2", "rkc2", "rkl2")
 AIMED = ("auto", "trbdf2", "rkc2")  # exact, implicit and stabilised: one of each has a target
 LADDER = (1e-2, 1e-3, 1e-4, 1e-5, 2e-6)
@@ -38,7 +38,8 @@ def run(plan: Plan) -> Iterator[Row]:
         theirs = once(solved)
         error = relative_error(solved.result, exact)
         for method in METHODS:
-            yield _row(pde, sample, u0, t, exact, method, theirs, error, f"{peer.evaluations} evaluations")
+            row = _row(pde, sample, u0, t, exact, method, theirs, error, f"{peer.evaluations} evaluations")
+            yield replace(row, case=SHORT) if plan.name == "quick" else row
 
 
 def _row(
