@@ -17,6 +17,7 @@ from neuralpde.operators import (
     edge_softmax,
     reverse_edges,
 )
+from solvers import Scaled, SparseOperator
 
 EXPORTS = [getattr(operators, name) for name in operators.__all__]
 CONCRETE = [e for e in EXPORTS if inspect.isclass(e) and not inspect.isabstract(e) and e is not GraphOperator]
@@ -187,6 +188,20 @@ class TestLaplacian:
         root = sea.node["area"].sqrt()
         assert lap.symmetric and lap.semidefinite
         assert float(lap(root).abs().max()) < 1e-12 * float(root.max())  # a flat surface stays flat
+
+
+def test_a_rate_that_is_learned_alone_stays_a_factor():
+    lap = Laplacian(Graph.grid(3, 3), "rw", dtype=F64)
+    rate = torch.tensor(0.7, dtype=F64, requires_grad=True)
+    A, same = lap.generator(rate), lap.generator(0.7)
+    assert isinstance(A, Scaled) and A.metzler and A.bounds() == pytest.approx(same.bounds())
+    torch.testing.assert_close(A.to_dense(), same.to_dense())
+    x, y = torch.randn(2, 9, 3, dtype=F64)
+    (slope,) = torch.autograd.grad((A(x) * y).sum(), rate)
+    torch.testing.assert_close(slope, -(lap(x) * y).sum())
+    assert not lap.generator(-rate).metzler
+    learned = Laplacian(Graph.ring(4), "rw", weight=torch.ones(8, dtype=F64, requires_grad=True))
+    assert isinstance(learned.generator(rate), SparseOperator)
 
 
 class TestAttention:
