@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from torch import Tensor
 
-from solvers import Integrator, Solution, SolveOptions, Stats, solve, unknown
+from solvers import Integrator, Solution, SolveOptions, Stats, VectorField, solve, unknown
 
 from .graph import Graph, as_graph
 from .monitors.base import Monitor
@@ -28,6 +28,7 @@ class Simulation:
         stats: steps, evaluations, products, linear iterations.
         status: "ok" or "event".
         solution: the solver's own result (the whole state, `solution(t)` with `save="dense"`).
+        field: the vector field that was solved.
     """
 
     t: Tensor
@@ -35,6 +36,7 @@ class Simulation:
     stats: Stats
     status: str
     solution: Solution
+    field: VectorField
 
     @property
     def message(self) -> str:
@@ -78,7 +80,7 @@ def simulate(
     options["callbacks"] = [*options.get("callbacks", ()), *watchers]
     options.setdefault("space", graph.space)
     solution = solve(field, y0, t, method, **options)
-    return Simulation(solution.t, pde.read(solution.y), solution.stats, solution.status, solution)
+    return Simulation(solution.t, pde.read(solution.y), solution.stats, solution.status, solution, field)
 
 
 _OTHER_NAMES = {"step_size": "dt", "stepsize": "dt", "h": "dt", "tol": "rtol", "adjoint": "gradient"}

@@ -8,3 +8,6 @@ from .encoder import Encoder as Encoder
 from .graph_model import GraphClassifier as GraphClassifier
 from .graph_model import GraphRegressor as GraphRegressor
 from .node_classifier import NodeClassifier as NodeClassifier
+from .quadrature import JacobianNorm as JacobianNorm
+from .quadrature import KineticEnergy as KineticEnergy
+from .quadrature import Quadrature as Quadrature

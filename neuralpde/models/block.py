@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack
 
 import torch
@@ -17,6 +18,7 @@ from ..pdes.base import GraphPDE
 from ..simulate import Simulation, check_options, simulate
 from .inputs import read_inputs
 from .memory import warn_of_memory
+from .quadrature import Quadrature, integrate_along, nodes_and_weights
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -37,6 +39,8 @@ class PDEBlock(nn.Module):
 
     Attributes:
         stats: what the last call cost (evaluations, steps, linear iterations); None before the first.
+        quadratures: what every call in training integrates along its solution (`fit` sets them to regularise); none at first.
+        integrals: these, `[graphs]` each, of the last call in training, with their gradients.
 
     Raises:
         ValueError: `t` is not positive, or an option is unknown.
@@ -60,6 +64,8 @@ class PDEBlock(nn.Module):
             method_named(method)
         self.pde, self.t, self.method, self.options = pde, float(t), method, options
         self.stats: Stats | None = None
+        self.quadratures: Sequence[Quadrature] = ()
+        self.integrals: Sequence[Tensor] = ()
         self._warned = False
         self._weighed: tuple[object, ...] | None = None  # the solve whose memory was looked at last
 
@@ -86,7 +92,18 @@ class PDEBlock(nn.Module):
             IntegrationError: the solve fails; `.solution` holds what was computed until then.
         """
         graph, u0 = read_inputs(x, edge_index, edge_weight, batch)
+        if self.quadratures and self.training and torch.is_grad_enabled():
+            return self._with_integrals(graph, u0)
         return self.simulate(graph, u0, self.t, save="final").u[-1]
+
+    def _with_integrals(self, graph: Graph, u0: Tensor) -> Tensor:
+        times, weights = nodes_and_weights(self.method, self.options.get("dt"), self.t)
+        run = self.simulate(graph, u0, times)
+        space = self.options.get("space") or graph.space
+        self.integrals = integrate_along(self.quadratures, run.field, times, weights, run.solution.y, space)
+        looks = len(self.quadratures) * len(times) if weights else len(times) + len(self.quadratures) * (2 * len(times) - 1)
+        self.stats = replace(run.stats, evaluations=run.stats.evaluations + looks)
+        return run.u[-1]
 
     def simulate(
         self,

@@ -6,6 +6,10 @@ from .evaluate import evaluate as evaluate
 from .fit import fit as fit
 from .history import Epoch as Epoch
 from .history import History as History
+from .over_time import OverTime as OverTime
+from .over_time import TimeOnValidation as TimeOnValidation
+from .over_time import evaluate_over_time as evaluate_over_time
+from .over_time import time_on_validation as time_on_validation
 from .presets import PRESETS as PRESETS
 from .presets import Preset as Preset
 from .presets import preset as preset

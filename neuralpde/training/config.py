@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
 from solvers import unknown
+
+from ..models.quadrature import QUADRATURES
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -34,6 +36,11 @@ class FitConfig:
         checkpoint: file that is written whenever an epoch is the best so far, every `checkpoint_every` epochs, and at
             the end; None for none.
         checkpoint_every: epochs between two writes that nothing else causes.
+        regularisation: coefficients of what is added to the loss, by name: "kinetic" (`KineticEnergy`) and "jacobian"
+            (`JacobianNorm`), integrals along the solution that the model itself computes, the mean over graphs.
+        horizon: None validates at the model's own time t. A number asks for time-on-validation: after every epoch the solve
+            goes on to horizon t, and the time that validates best is that epoch's output time, `Epoch.time` (the released
+            code of GRAND does so, with 3). For nodes only. `evaluate(..., time=history.best.time)` then tests there.
 
     Raises:
         ValueError: naming the field and what it may be.
@@ -48,6 +55,8 @@ class FitConfig:
     clip: float | None = None
     checkpoint: str | None = None
     checkpoint_every: int = 25
+    regularisation: Mapping[str, float] = field(default_factory=dict, hash=False)
+    horizon: float | None = None
 
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:
@@ -57,7 +66,12 @@ class FitConfig:
             value = getattr(self, name)
             if value is not None and not value >= least:
                 raise ValueError(f"{name} = {value}; expected at least {least}")
-        for name in ("lr", "clip"):
+        for name, value in self.regularisation.items():
+            if name not in QUADRATURES:
+                raise unknown("regularisation", name, QUADRATURES)
+            if not value >= 0:
+                raise ValueError(f"regularisation[{name!r}] = {value}; expected at least 0")
+        for name in ("lr", "clip", "horizon"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} = {value}; expected a positive number")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from solvers import Plain, Space
 
 from ..graph import Graph, as_graph
+from ..models.base import PDEModel
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -71,40 +73,57 @@ def labels(data: Graph | Data, y: Tensor | None = None) -> Tensor:
     return y.reshape(-1)
 
 
-def evaluate(model: nn.Module, data: Graph | Data | Batches, mask: Tensor | None = None) -> float:
+def evaluate(model: nn.Module, data: Graph | Data | Batches, mask: Tensor | None = None, *, time: float | None = None) -> float:
     """Accuracy of a model, in [0, 1], without dropout; the model is left in the mode in which it was.
 
     Args:
         model: gives class scores.
         data: a `Graph` or `Data` with `x` and `y` (a class per node), or batches of graphs with a class per graph.
         mask: the nodes that count, `[nodes]` bool; None for all. Only for nodes.
+        time: the output time of a model of an equation; None for its own. Only for nodes.
 
     Raises:
         ValueError: the mask is empty, or does not fit.
     """
-    scores = validate(model, data, mask)
-    return scores[1]
+    return validate(model, data, mask, time)[1]
 
 
-def validate(model: nn.Module, data: Graph | Data | Batches, mask: Tensor | None = None) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy, as `evaluate`."""
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Without dropout and gradients; after the scope the model is in the mode in which it was."""
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            if isinstance(data, Graph) or hasattr(data, "edge_index"):
-                return _validate_nodes(model, data, mask)  # type: ignore[arg-type]
-            if mask is not None:
-                raise TypeError("a mask selects nodes of one graph; batches of graphs are selected by what the loader yields")
-            return _validate_graphs(model, data)  # type: ignore[arg-type]
+            yield
     finally:
         model.train(was_training)
 
 
-def _validate_nodes(model: nn.Module, data: Graph | Data, mask: Tensor | None) -> tuple[float, float]:
+def validate(
+    model: nn.Module, data: Graph | Data | Batches, mask: Tensor | None = None, time: float | None = None
+) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy, as `evaluate`."""
+    with evaluating(model):
+        if isinstance(data, Graph) or hasattr(data, "edge_index"):
+            return _validate_nodes(model, data, mask, time)  # type: ignore[arg-type]
+        if mask is not None or time is not None:
+            raise TypeError("mask and time are for the nodes of one graph; graphs are selected by what the loader yields")
+        return _validate_graphs(model, data)  # type: ignore[arg-type]
+
+
+def at_times(model: nn.Module, data: Graph | Data, times: Sequence[float]) -> Tensor:
+    """Class scores at several output times, the first of them the initial one, `[times, nodes, classes]`."""
+    if not isinstance(model, PDEModel):
+        raise TypeError(f"a {type(model).__name__} has no time to choose; expected a model of an equation, as NodeClassifier")
+    return model.at(data, times).logits
+
+
+def _validate_nodes(model: nn.Module, data: Graph | Data, mask: Tensor | None, time: float | None) -> tuple[float, float]:
     graph, y = as_graph(data), labels(data)
     mask = torch.ones(graph.num_nodes, dtype=torch.bool, device=graph.device) if mask is None else check_mask(mask, graph)
-    loss, accuracy = node_scores(graph.space, model(data), y, mask)
+    logits = model(data) if time is None else at_times(model, data, [0.0, time])[-1]
+    loss, accuracy = node_scores(graph.space, logits, y, mask)
     return float(loss), float(accuracy)
 
 

@@ -16,6 +16,7 @@ from .checkpoint import Progress, load_progress, save
 from .config import FitConfig
 from .evaluate import Batches
 from .history import Epoch, History
+from .regularise import Penalty, regularised
 from .seeds import rng_state, seeded, set_rng_state
 from .tasks import Task, make_task
 
@@ -44,7 +45,7 @@ def fit(
     resume: str | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> History:
-    """Minimise the cross-entropy, and leave the model with the weights of the epoch that validated best.
+    """Minimise the cross-entropy (and `config.regularisation`), and leave the model as in the epoch that validated best.
 
     The best epoch is chosen by validation accuracy, among equals by validation loss. Of the labels only those of the
     training and validation sets are looked at.
@@ -70,13 +71,13 @@ def fit(
     """
     config = config or FitConfig()
     config = config if epochs is None else replace(config, epochs=epochs)
-    work = make_task(task, data, val)
+    work = make_task(task, data, val, config.horizon)
     run = _Run(config.optimizer_for(model.parameters()))
-    with seeded(config.seed):
+    with seeded(config.seed), regularised(model, config.regularisation) as penalty:
         if resume is not None:
             _resume(model, run, config, resume)
         while len(run.epochs) < config.epochs and not _out_of_patience(run, config):
-            _one_epoch(model, run, work, config)
+            _one_epoch(model, run, work, config, penalty)
             last = len(run.epochs) == config.epochs or _out_of_patience(run, config)
             if config.checkpoint is not None and (last or len(run.epochs) % config.checkpoint_every == 0):
                 save(model, config.checkpoint, _progress(model, run, config))
@@ -91,23 +92,25 @@ def _out_of_patience(run: _Run, config: FitConfig) -> bool:
     return config.patience is not None and run.best is not None and len(run.epochs) - run.best.epoch >= config.patience
 
 
-def _one_epoch(model: nn.Module, run: _Run, work: Task, config: FitConfig) -> None:
+def _one_epoch(model: nn.Module, run: _Run, work: Task, config: FitConfig, penalty: Penalty) -> None:
     began = time.perf_counter()
     model.train()
-    total, count, evaluations = 0.0, 0, 0
+    total, penalties, count, evaluations = 0.0, 0.0, 0, 0
     for loss, size in work.losses(model):
         run.optimizer.zero_grad()
-        loss.backward()
+        more = penalty()
+        (loss + more).backward()
         if config.clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), config.clip)
         run.optimizer.step()
         total, count = total + float(loss.detach()) * size, count + size
+        penalties += size * (float(more.detach()) if isinstance(more, Tensor) else more)
         evaluations += sum(m.stats.evaluations for m in model.modules() if isinstance(m, PDEBlock) and m.stats)
     if not count:
         raise ValueError("there is nothing to train on: the loader yielded no batch")
-    val_loss, val_accuracy = work.validate(model)
+    val_loss, val_accuracy, at = work.validate(model)
     seconds = time.perf_counter() - began
-    epoch = Epoch(len(run.epochs) + 1, total / count, val_loss, val_accuracy, evaluations, seconds)
+    epoch = Epoch(len(run.epochs) + 1, total / count, val_loss, val_accuracy, evaluations, seconds, penalties / count, at)
     run.epochs.append(epoch)
     if epoch.better_than(run.best):
         run.best, run.best_state = epoch, _copy(model)

@@ -17,6 +17,8 @@ class Epoch:
         val_loss, val_accuracy: over the validation nodes or graphs, without dropout.
         evaluations: of the vector field, in the forward passes of training.
         seconds: wall time, validation included.
+        penalty: what regularisation added to the loss, coefficients included, the mean over batches.
+        time: the output time that validated best, with `FitConfig.horizon`; else None.
     """
 
     epoch: int
@@ -25,6 +27,8 @@ class Epoch:
     val_accuracy: float
     evaluations: int
     seconds: float
+    penalty: float = 0.0
+    time: float | None = None
 
     def better_than(self, other: Epoch | None) -> bool:
         """By validation accuracy, and among equals by validation loss."""
@@ -59,8 +63,10 @@ class History:
         return sum(epoch.seconds for epoch in self.epochs)
 
     def series(self, name: str) -> list[float]:
-        """One quantity over the epochs: `loss`, `val_loss`, `val_accuracy`, `evaluations` or `seconds`."""
-        return [float(getattr(epoch, name)) for epoch in self.epochs]
+        """One quantity over the epochs: `loss`, `val_loss`, `val_accuracy`, `penalty`, `evaluations`, `time` or
+        `seconds`."""
+        values = [getattr(epoch, name) for epoch in self.epochs]
+        return [float("nan") if value is None else float(value) for value in values]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain numbers, lists and dictionaries."""

@@ -14,6 +14,7 @@ from solvers import unknown
 
 from ..graph import Graph, as_graph
 from .evaluate import Batches, check_mask, graph_batch, graph_scores, labels, node_scores, validate
+from .over_time import evaluate_over_time
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -27,8 +28,8 @@ class Task(ABC):
         """Mean loss of each batch of one epoch, with the number of nodes or graphs in it."""
 
     @abstractmethod
-    def validate(self, model: nn.Module) -> tuple[float, float]:
-        """Mean loss and accuracy on the validation set, without dropout."""
+    def validate(self, model: nn.Module) -> tuple[float, float, float | None]:
+        """Mean loss and accuracy on the validation set, without dropout, and the output time if one was chosen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,19 +40,25 @@ class NodeTask(Task):
         data: with `x` and `y`.
         train: `[nodes]` bool.
         val_data, val: the graph and mask for validation.
+        horizon: choose the output time by validation up to so many times the model's own; None for its own.
     """
 
     data: Graph | Data
     train: Tensor
     val_data: Graph | Data
     val: Tensor
+    horizon: float | None = None
 
     def losses(self, model: nn.Module) -> Iterator[tuple[Tensor, int]]:
         loss, _ = node_scores(as_graph(self.data).space, model(self.data), labels(self.data), self.train)
         yield loss, 1
 
-    def validate(self, model: nn.Module) -> tuple[float, float]:
-        return validate(model, self.val_data, self.val)
+    def validate(self, model: nn.Module) -> tuple[float, float, float | None]:
+        if self.horizon is None:
+            return *validate(model, self.val_data, self.val), None
+        found = evaluate_over_time(model, self.val_data, self.val, self.horizon)
+        k = found.best
+        return float(found.losses[k]), float(found.accuracies[k]), float(found.t[k])
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +77,14 @@ class GraphTask(Task):
             graph, y = graph_batch(item)
             yield graph_scores(model(graph), y)[0], y.numel()
 
-    def validate(self, model: nn.Module) -> tuple[float, float]:
-        return validate(model, self.val)
+    def validate(self, model: nn.Module) -> tuple[float, float, float | None]:
+        return *validate(model, self.val), None
 
 
-def make_task(task: str, data: Graph | Data | Batches, val: Graph | Data | Batches | Tensor | None) -> Task:
-    """The task that `fit` was asked for.
+def make_task(
+    task: str, data: Graph | Data | Batches, val: Graph | Data | Batches | Tensor | None, horizon: float | None = None
+) -> Task:
+    """The task that `fit` was asked for; `horizon` as in `FitConfig`.
 
     Raises:
         ValueError: there is no training or validation set.
@@ -89,6 +98,8 @@ def make_task(task: str, data: Graph | Data | Batches, val: Graph | Data | Batch
             raise TypeError(f"task='graph' needs batches of graphs, got one {type(data).__name__}; for nodes task='node'")
         if val is None or isinstance(val, Tensor):
             raise ValueError("task='graph' needs batches to validate on: fit(model, train_loader, val_loader, ...)")
+        if horizon is not None:
+            raise ValueError(f"horizon = {horizon}: the output time can be chosen by validation for task='node' only")
         return GraphTask(data, val)  # type: ignore[arg-type]
     if not single:
         raise TypeError(f"task='node' needs one Graph or Data, got a {type(data).__name__}; for batches task='graph'")
@@ -96,7 +107,7 @@ def make_task(task: str, data: Graph | Data | Batches, val: Graph | Data | Batch
         other, mask = data, val if val is not None else _mask(data, "val_mask")
     else:
         other, mask = val, _mask(val, "val_mask")
-    return NodeTask(data, _mask(data, "train_mask"), other, check_mask(mask, as_graph(other)))  # type: ignore[arg-type]
+    return NodeTask(data, _mask(data, "train_mask"), other, check_mask(mask, as_graph(other)), horizon)  # type: ignore[arg-type]
 
 
 def _mask(data: object, name: str) -> Tensor:
