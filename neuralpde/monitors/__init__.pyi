@@ -7,6 +7,8 @@ from .energy import DirichletEnergy as DirichletEnergy
 from .energy import RayleighQuotient as RayleighQuotient
 from .hamiltonian import Energetic as Energetic
 from .hamiltonian import Hamiltonian as Hamiltonian
+from .polyakov import PDirichletEnergy as PDirichletEnergy
+from .polyakov import PolyakovEnergy as PolyakovEnergy
 from .rank import EffectiveRank as EffectiveRank
 from .rank import NumericalRank as NumericalRank
 from .verdict import Trend as Trend

@@ -1,4 +1,6 @@
 from .base import GraphPDE as GraphPDE
+from .beltrami import BeltramiFlow as BeltramiFlow
+from .blend import BLEND as BLEND
 from .coefficient import Coefficient as Coefficient
 from .diffusion import Diffusion as Diffusion
 from .from_conv import FromConv as FromConv
@@ -6,4 +8,5 @@ from .from_conv import from_conv as from_conv
 from .grand import GRAND as GRAND
 from .graphcon import GraphCON as GraphCON
 from .oscillator import LinearOscillator as LinearOscillator
+from .p_laplacian import PLaplacianFlow as PLaplacianFlow
 from .wave import Wave as Wave

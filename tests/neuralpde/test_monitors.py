@@ -138,6 +138,7 @@ def test_names_tell_variants_apart(cls, arguments):
 def test_the_value_of_the_example(cls):
     stated = {"DirichletEnergy": 5.0, "RayleighQuotient": 0.5, "Mass": 4.0, "Norm": 5.0, "Hamiltonian": 4.5}
     stated |= {"EffectiveRank": 2.0, "NumericalRank": 1.25}
+    stated |= {"PolyakovEnergy": 2**0.5 + 6**0.5 + 5**0.5 - 3, "PDirichletEnergy": 3.0}
     observable, graph, y = cls.example()
     assert observable.on(graph)(0.0, y).item() == pytest.approx(stated[cls.__name__], rel=1e-14)
 
@@ -217,7 +218,7 @@ def test_blocks_of_edges_add_up(monkeypatch):
     graph, x = random_graph(20, 1), random_state(random_graph(20, 1), False, 2).requires_grad_()
     whole = energy_density(graph, x).pow(2).sum()
     gradient = torch.autograd.grad(whole, x)[0]
-    monkeypatch.setattr("neuralpde.monitors.differences._BLOCK", 12)
+    monkeypatch.setattr("neuralpde.operators.differences._BLOCK", 12)
     parts = energy_density(graph, x).pow(2).sum()
     torch.testing.assert_close(parts, whole, rtol=1e-14, atol=0)
     torch.testing.assert_close(torch.autograd.grad(parts, x)[0], gradient, rtol=1e-13, atol=1e-13)
