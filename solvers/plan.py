@@ -39,7 +39,7 @@ class Plan:
     def end(self) -> float:
         return self.times[-1]
 
-    @property
+    @cached_property
     def direction(self) -> float:
         return 1.0 if self.end >= self.start else -1.0
 

@@ -134,7 +134,7 @@ class Problem:
 
     def f(self, t: float, y: Tensor) -> Tensor:
         """The field at time `t`, a number."""
-        return self.at(as_time(t, y), y)
+        return self.at(torch.full((), t, dtype=y.real.dtype if y.is_complex() else y.dtype, device=y.device), y)
 
     def at(self, t: Tensor, y: Tensor) -> Tensor:
         """The field at a time tensor: a scalar, or one that is broadcastable to the state (a time per node)."""
@@ -151,9 +151,11 @@ class Problem:
 
     def error_ratio(self, error: Tensor, y0: Tensor, y1: Tensor) -> float:
         """`rms(error / (atol + rtol max(|y0|, |y1|)))`, the largest over the groups: a step is accepted if it is <= 1."""
-        with torch.no_grad():
-            scale = torch.maximum(y0.abs(), y1.abs()).mul_(self.rtol).add_(self.atol)
-            return float(self.space.rms(error / scale).amax())
+        error, y0, y1 = (x.detach() if x.requires_grad else x for x in (error, y0, y1))
+        scale = y0.abs()
+        scale = torch.maximum(scale, y1.abs(), out=scale).mul_(self.rtol).add_(self.atol)
+        sizes = self.space.rms(error / scale)
+        return float(sizes if self.space.groups == 1 else sizes.amax())
 
 
 def _when(t: Tensor) -> str:

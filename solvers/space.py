@@ -79,6 +79,10 @@ class Plain(Space):
     def dot(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         return torch.stack([torch.vdot(a.reshape(-1), b.reshape(-1)) for a, b in pairs]).unsqueeze(1)
 
+    def norm(self, x: Tensor) -> Tensor:
+        v = x.reshape(-1)
+        return (torch.vdot(v, v).abs() if x.is_complex() else torch.dot(v, v)).sqrt().reshape(1)
+
 
 @dataclass(frozen=True, eq=False)
 class PerGraph(Space):

@@ -10,9 +10,11 @@ from torch.nn import functional as F
 
 from solvers import unknown
 
+from ..operators.dense import tanh
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
-    "tanh": torch.tanh,
+    "tanh": tanh,
     "elu": F.elu,
     "leaky_relu": F.leaky_relu,
     "softplus": F.softplus,

@@ -12,6 +12,7 @@ from solvers import LinearOperator, Pattern, spmm
 
 from ..graph import Graph
 from ..operators.attention import by_head, edge_softmax, heads_pattern
+from ..operators.dense import project
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +54,7 @@ class Convolution:
     bias: Layered | None = None
 
     def __call__(self, t: Tensor, x: Tensor) -> Tensor:
-        out = self.adjacency.matvec(x) @ self.weight.at(t)
-        return out if self.bias is None else out + self.bias.at(t)
+        return project(self.adjacency.matvec(x), self.weight.at(t), None if self.bias is None else self.bias.at(t))
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ class GraphAttention:
     def __call__(self, t: Tensor, x: Tensor) -> Tensor:
         if x.dim() != 2:
             raise ValueError(f"attention takes features (nodes, channels), got {tuple(x.shape)}")
-        z = by_head(x @ self.weight.at(t), self.heads)
+        z = by_head(project(x, self.weight.at(t)), self.heads)
         left, right = (by_head((v.at(t)).expand(len(x), -1), self.heads) for v in (self.left, self.right))
         out = attend(self._pattern, z, (z * left).sum(1), (z * right).sum(1))
         return out.view(self.heads, len(x), -1).transpose(0, 1).reshape(len(x), -1) + self.bias.at(t)

@@ -41,7 +41,7 @@ class CoupledOscillators:
 
     def __call__(self, t: Tensor, y: Tensor) -> Tensor:
         q, p = y.unbind(0)
-        return torch.stack((p, self.force(t, q) - self.damping * p))
+        return torch.stack((p, torch.sub(self.force(t, q), p, alpha=self.damping)))
 
     def velocity(self, t: Tensor, p: Tensor) -> Tensor:
         return p

@@ -128,7 +128,7 @@ class ExplicitRungeKutta(Integrator):
             raise TypeError(f"{self.name} got a {type(state).__name__} as its state; it takes what init or step returned")
         buffer = state.buffer
         slope = problem.f(t, y) if state.slope is None else state.slope
-        cost = Work(evaluations=1 if state.slope is None else 0)
+        cost = len(self.tableau.c) - (state.slope is not None)
         if torch.is_grad_enabled() and (slope.requires_grad or y.requires_grad):
             return self._functional(problem, t, dt, y, [slope], cost)
         if buffer is None:
@@ -136,23 +136,28 @@ class ExplicitRungeKutta(Integrator):
         return self._buffered(problem, t, dt, y, buffer, slope, cost)
 
     def _buffered(
-        self, problem: Problem, t: float, dt: float, y: Tensor, buffer: StageBuffer, first: Tensor, cost: Work
+        self, problem: Problem, t: float, dt: float, y: Tensor, buffer: StageBuffer, first: Tensor, cost: int
     ) -> Step:
         tab, s, slope, shape = self.tableau, len(self.tableau.c), first, y.shape
-        rows, before, base = buffer.rows, buffer.before, y.reshape(-1)
+        rows, before, flat = buffer.rows, buffer.before, y.dim() == 1
+        base = y if flat else y.reshape(-1)
         rows[0].copy_(first)
-        weights = _weights(tab, y.dtype, y.device)
+        weights, nodes, f = _weights(tab, y.dtype, y.device), tab.c, problem.f
         new = y
         for i in range(1, s):
-            new = torch.addmv(base, before[i], weights.a[i], alpha=dt).view(shape)
-            slope = problem.f(t + tab.c[i] * dt, new)
+            new = torch.addmv(base, before[i], weights.a[i], alpha=dt)
+            new = new if flat else new.view(shape)
+            slope = f(t + nodes[i] * dt, new)
             if slope.requires_grad:  # the field began to need a gradient: go on functionally
                 return self._functional(problem, t, dt, y, [*buffer.stages[:i].clone(), slope], cost)
             rows[i].copy_(slope)
         fsal = tab.first_same_as_last
         if not fsal:
             new = torch.addmv(base, before[s], weights.b, alpha=dt).view(shape)
-        error = None if weights.error is None else torch.mv(before[s], weights.error).mul_(dt).view(shape)
+        error = None
+        if weights.error is not None:
+            error = torch.addmv(base, before[s], weights.error, beta=0, alpha=dt)
+            error = error if flat else error.view(shape)
 
         dense = None if tab.dense is None else StageInterpolant(y, buffer.stages, dt, partial(_dense_weights, tab))
         if dense is not None and self.inner:
@@ -164,10 +169,10 @@ class ExplicitRungeKutta(Integrator):
             state=StageState(buffer, slope if fsal else None),
             retry=StageState(buffer, first),
             dense=dense,
-            work=cost + Work(evaluations=s - 1),
+            work=Work(evaluations=cost),
         )
 
-    def _functional(self, problem: Problem, t: float, dt: float, y: Tensor, k: list[Tensor], cost: Work) -> Step:
+    def _functional(self, problem: Problem, t: float, dt: float, y: Tensor, k: list[Tensor], cost: int) -> Step:
         tab, s, given = self.tableau, len(self.tableau.c), len(k)
         new = y
         for i in range(given, s):
@@ -190,7 +195,7 @@ class ExplicitRungeKutta(Integrator):
             state=StageState(slope=k[-1] if fsal else None),
             retry=StageState(slope=k[0]),
             dense=dense,
-            work=cost + Work(evaluations=s - 1),
+            work=Work(evaluations=cost),
         )
 
 
