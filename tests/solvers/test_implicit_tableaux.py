@@ -1,8 +1,8 @@
 """Coefficients of implicit, additive and linearly implicit methods: order conditions by (coloured) rooted trees, stability."""
 
 import math
+from collections.abc import Iterator
 from functools import cache
-from itertools import combinations_with_replacement
 
 import numpy as np
 import pytest
@@ -38,13 +38,18 @@ def trees(order: int, colours: int) -> list[Tree]:
     if order == 1:
         return [(c, ()) for c in range(colours)]
     smaller = [t for k in range(1, order) for t in trees(k, colours)]
-    below = {
-        tuple(sorted(children, key=repr))
-        for count in range(1, order)
-        for children in combinations_with_replacement(smaller, count)
-        if sum(map(size, children)) == order - 1
-    }
-    return [(c, children) for c in range(colours) for children in sorted(below, key=repr)]
+    below = list(forests(order - 1, smaller))
+    return [(c, children) for c in range(colours) for children in below]
+
+
+def forests(nodes: int, pool: list[Tree]) -> Iterator[tuple[Tree, ...]]:
+    """All multisets of trees from the pool with so many nodes in all."""
+    if nodes == 0:
+        yield ()
+    for i, tree in enumerate(pool):
+        if size(tree) <= nodes:
+            for rest in forests(nodes - size(tree), pool[i:]):
+                yield (tree, *rest)
 
 
 def size(tree: Tree) -> int:
