@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-from scipy.spatial import cKDTree
+from scipy.spatial import cKDTree  # type: ignore[attr-defined]
 from torch import Tensor
+
+from solvers import refuse_what_cannot_fit
 
 from .errors import GraphError
 
+_KNN_BYTES = 100  # a neighbour, at the most: its number, both directions of its pair, their keys sorted and made unique
+_MANY_PAIRS = 10**11  # pairs of points from which on a word is due
 _TREE_DIMENSIONS = 10  # above these a k-d tree looks at nearly every point, and comparing all pairs is faster
 
 
@@ -67,7 +72,12 @@ def path_edges(n: int) -> Edges:
 def complete_edges(n: int) -> Edges:
     """Join every two different nodes."""
     _at_least("n", n, 1, " for a complete graph")
-    return Edges((1 - torch.eye(n, dtype=torch.int64)).nonzero().t().contiguous(), n)
+    count, what = n * (n - 1), f"A complete graph of {n:,} nodes, {n * (n - 1):,} edges,"
+    refuse_what_cannot_fit(5 * 8 * count, torch.device("cpu"), what, "Take fewer nodes, or Graph.knn.")
+    edge = torch.arange(count)
+    source, target = edge // max(n - 1, 1), edge % max(n - 1, 1)
+    target += target >= source  # the diagonal is left out
+    return Edges(torch.stack([source, target]), n)
 
 
 def knn_edges(points: Tensor, k: int) -> Edges:
@@ -84,7 +94,15 @@ def knn_edges(points: Tensor, k: int) -> Edges:
     if not bool(torch.isfinite(points).all()):
         bad = int((~torch.isfinite(points)).any(1).nonzero()[0])
         raise GraphError(f"points[{bad}] is not finite; a nearest neighbour needs a distance. Leave those points out.")
+    what = f"A graph of {k:,} neighbours of {n:,} points"
+    refuse_what_cannot_fit(_KNN_BYTES * n * k, points.device, what, "Take a smaller k, or fewer points.")
     few = dims <= _TREE_DIMENSIONS and points.device.type == "cpu"
+    if not few and n * n > _MANY_PAIRS:
+        warnings.warn(
+            f"Graph.knn compares all {n * n:.1e} pairs of {n:,} points in {dims} dimensions: time grows with "
+            f"the square of their number. On a CPU, {_TREE_DIMENSIONS} dimensions or fewer (PCA, say) go through a k-d tree.",
+            stacklevel=4,
+        )
     nearest = _nearest_by_tree(points, k) if few else _nearest_by_pairs(points, k)
     target = torch.arange(n, device=points.device).repeat_interleave(k)
     pairs = both_ways(torch.stack([nearest.flatten(), target]))
@@ -131,6 +149,26 @@ def repeat_edges(edges: Edges, copies: int) -> Edges:
         batch=torch.arange(copies, device=shift.device).repeat_interleave(edges.num_nodes),
         edge_attr=tile(edges.edge_attr),
         node={key: x.repeat(copies, *[1] * (x.dim() - 1)) for key, x in edges.node.items()},
+    )
+
+
+def moved(edges: Edges, device: torch.device | str | None, dtype: torch.dtype | None) -> Edges:
+    """The same on a device, floating data in a dtype; None leaves either as it is."""
+
+    def move(x: Tensor) -> Tensor:
+        return x.to(device=device, dtype=dtype if x.is_floating_point() else None)
+
+    def maybe(x: Tensor | None) -> Tensor | None:
+        return None if x is None else move(x)
+
+    return Edges(
+        edges.edge_index.to(device=device),
+        edges.num_nodes,
+        weight=maybe(edges.weight),
+        pos=maybe(edges.pos),
+        batch=maybe(edges.batch),
+        edge_attr=maybe(edges.edge_attr),
+        node={key: move(x) for key, x in edges.node.items()},
     )
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
 from solvers import Pattern, PerGraph, Plain, Space
 
-from .graph_build import Edges, complete_edges, grid_edges, knn_edges, path_edges, repeat_edges, ring_edges, symmetrise
+from .graph_build import Edges, complete_edges, grid_edges, knn_edges, moved, path_edges, repeat_edges, ring_edges, symmetrise
 from .graph_check import as_edge_index, check_parts, mirrored, refuse_directed, unpaired, warn_unentered
 from .graph_convert import SparseMatrix, data_edges, edges_data, edges_networkx, edges_scipy, networkx_edges, scipy_edges
+from .graph_order import in_order, node_order
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -137,21 +138,8 @@ class Graph:
         """The graph on a device; with a dtype, its floating data in that dtype. Accepts either one alone."""
         if isinstance(device, torch.dtype):
             device, dtype = None, device
-
-        def move(x: Tensor | None) -> Tensor | None:
-            return None if x is None else x.to(device=device, dtype=dtype if x.is_floating_point() else None)
-
-        index = self.edge_index.to(device=device)
-        return Graph(
-            index,
-            num_nodes=self.num_nodes,
-            weight=move(self.weight),
-            batch=move(self.batch),
-            pos=move(self.pos),
-            edge_attr=move(self.edge_attr),
-            node={key: value for key, x in self.node.items() if (value := move(x)) is not None},
-            patterns=self.patterns if index.device == self.device else {},
-        )
+        graph = self._with(moved(self._parts, device, dtype))
+        return replace(graph, patterns=self.patterns) if graph.device == self.device else graph
 
     def with_weight(self, weight: Tensor | None) -> Graph:
         """The same edges with other weights `[E]` (not validated); the sparsity patterns are shared."""
@@ -172,6 +160,18 @@ class Graph:
             GraphError: the graph is a batch already, or `copies` is not positive.
         """
         return self._with(repeat_edges(self._parts, copies))
+
+    def reordered(self, method: Literal["rcm"] | Tensor = "rcm") -> tuple[Graph, Tensor]:
+        """The graph with its nodes in an order that keeps neighbours close in memory, and that order.
+
+        Node i there is node `order[i]` here, all data per node with it: a state is `x[order]` there, and back
+        `y[order.argsort()]`. Edges keep their order. See `graph_order` for when this pays.
+
+        Args:
+            method: "rcm" (reverse Cuthill-McKee), or an order of your own, `[N]`.
+        """
+        order = node_order(self._parts, method)
+        return self._with(in_order(self._parts, order)), order
 
     def to_data(self) -> Data:
         """The graph as a PyG `Data` (`weight` as `edge_weight`, `node` as attributes)."""

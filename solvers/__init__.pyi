@@ -104,6 +104,9 @@ from .linear.stored import Diagonal as Diagonal
 from .linear.stored import Identity as Identity
 from .lookup import available as available
 from .lookup import method_named as method_named
+from .memory import bytes_in_words as bytes_in_words
+from .memory import free_memory as free_memory
+from .memory import refuse_what_cannot_fit as refuse_what_cannot_fit
 from .nonlinear import NewtonKrylov as NewtonKrylov
 from .norms import Normed as Normed
 from .odeint import odeint as odeint

@@ -13,6 +13,8 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from .memory import refuse_dense
+
 
 class LinearOperator(ABC):
     """A linear map `y = A x` on axis -2.
@@ -55,7 +57,8 @@ class LinearOperator(ABC):
         return (0.0 if self.semidefinite else -np.inf), np.inf
 
     def to_dense(self) -> Tensor:
-        """The matrix, `[rows, columns]`."""
+        """The matrix, `[rows, columns]`; a MemoryError where it does not fit."""
+        refuse_dense(f"A {type(self).__name__}", self.shape, self.dtype, self.device)
         return self.matvec(torch.eye(self.shape[1], dtype=self.dtype, device=self.device))
 
     def to_scipy(self) -> sparse.csr_array:

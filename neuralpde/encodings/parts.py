@@ -9,8 +9,9 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from solvers import bytes_in_words, free_memory
+
 from ..errors import GraphError
-from ..free_memory import bytes_in_words, free_memory
 from ..functionals import require_variational
 from ..graph import Graph
 from .spectrum import Array

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from solvers import BackEnd, ExactFlow, IntegrationError, Integrator, SolveOptions, method_named
+from solvers import BackEnd, ExactFlow, IntegrationError, Integrator, SolveOptions, bytes_in_words, free_memory, method_named
 
-from ..free_memory import bytes_in_words, free_memory
 from ..graph import Graph
 from ..pdes.base import GraphPDE
 from ..simulate import Simulation, simulate

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from solvers import SparseOperator
+from solvers import SparseOperator, bytes_in_words, free_memory
 
-from ..free_memory import bytes_in_words, free_memory
 from ..graph import Graph
 
 _BLOCK = 2**24  # bytes of the block of rows that is worked on

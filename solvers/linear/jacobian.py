@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..memory import refuse_dense
 from ..operator import LinearOperator
 from ..protocols import Problem
 
@@ -75,7 +76,8 @@ class Jacobian(LinearOperator):
         return Jacobian(self.state, self.value, self.output, self.probe, self.image, self.name, not self.transposed)
 
     def to_dense(self) -> Tensor:
-        """The matrix over the flattened state, `[numel, numel]`."""
+        """The matrix over the flattened state, `[numel, numel]`; a MemoryError where it does not fit."""
+        refuse_dense(f"The Jacobian of {self.name}", self.shape, self.dtype, self.device)
         unit = torch.eye(self.shape[0], dtype=self.dtype, device=self.device)
         columns = [self.matvec(e.view_as(self.state)).reshape(-1) for e in unit]
         return torch.stack(columns, 1)

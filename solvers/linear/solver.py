@@ -211,7 +211,7 @@ class Prepared:
         count = self.solver.fixed_count
         if count is None:
             raise ValueError(
-                f"{self.solver.name} looks at its residual to know when to stop, which is refused while a CUDA graph is captured. "
+                f"{self.solver.name} looks at its residual to know when to stop, which a captured CUDA graph cannot do. "
                 "Take linear_solver=Chebyshev(degree=k) (k iterations each), or run this solve outside the capture"
             )
         x = torch.zeros_like(b) if x0 is None else x0.clone()
