@@ -1,4 +1,5 @@
 from . import datasets as datasets
+from . import encodings as encodings
 from . import models as models
 from . import monitors as monitors
 from . import operators as operators
@@ -28,11 +29,14 @@ from .monitors.conserved import Norm as Norm
 from .monitors.energy import DirichletEnergy as DirichletEnergy
 from .monitors.energy import RayleighQuotient as RayleighQuotient
 from .monitors.hamiltonian import Hamiltonian as Hamiltonian
+from .monitors.polyakov import PolyakovEnergy as PolyakovEnergy
 from .monitors.rank import EffectiveRank as EffectiveRank
 from .operators.incidence import Divergence as Divergence
 from .operators.incidence import Gradient as Gradient
 from .operators.laplacian import Laplacian as Laplacian
 from .pdes.base import GraphPDE as GraphPDE
+from .pdes.beltrami import BeltramiFlow as BeltramiFlow
+from .pdes.blend import BLEND as BLEND
 from .pdes.diffusion import Diffusion as Diffusion
 from .pdes.from_conv import from_conv as from_conv
 from .pdes.grand import GRAND as GRAND

@@ -48,7 +48,7 @@ def laplacian_eigenvectors(graph: Graph, k: int, *, seed: int = 0, dtype: torch.
 
         def shifted(x: Array) -> Array:
             x = x - kernel @ (kernel.T @ x)
-            return step @ x + x  # 2 - lambda, so that the largest in magnitude are the smoothest
+            return step @ x + 2 * x  # 3 - lambda >= 1: the smoothest are the largest, and the kernel, now at 0, the least
 
         return leading_eigenvectors(symmetric_map(n, shifted), k, seed)[1]
 

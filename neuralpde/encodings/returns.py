@@ -11,6 +11,8 @@ from ..graph import Graph
 from .parts import encode_each, num_rows, walk_matrix
 from .spectrum import Array
 
+_BLOCK = 2**25  # bytes of the block of columns that is worked on
+
 
 def random_walk_returns(graph: Graph, k: int, *, dtype: torch.dtype | None = None) -> Tensor:
     """`p_i^(r) = (P^r)_ii`, r = 1 ... k, `[nodes, k]`: that a walk is back after r steps, `P = D^-1 A`.
@@ -33,7 +35,7 @@ def random_walk_returns(graph: Graph, k: int, *, dtype: torch.dtype | None = Non
 
     def encode(adjacency: sparse.csr_array) -> Array:
         step, n = walk_matrix(adjacency)[0], num_rows(adjacency)
-        out, width = np.zeros((n, k)), int(np.clip(2**22 // max(n, 1), 1, max(n, 1)))
+        out, width = np.zeros((n, k)), int(np.clip(_BLOCK // (8 * max(n, 1)), 1, max(n, 1)))
         for start in range(0, n, width):
             nodes = np.arange(start, min(start + width, n))
             last = np.zeros((n, len(nodes)))

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 import solvers
 
-from .. import models, operators, pdes
+from .. import models, operators, pdes, transforms
 from ..errors import CheckpointError
 from ..pdes.arguments import arguments_of
 
 _PLAIN = (bool, int, float, str, type(None))
-_SOURCES = (models, pdes, operators, solvers)
+_SOURCES = (models, pdes, operators, transforms, solvers)
 
 
 def describe(obj: object) -> Any:
