@@ -36,7 +36,7 @@ def laplacian_eigenvectors(graph: Graph, k: int, *, seed: int = 0, dtype: torch.
         GraphError: a directed graph, negative weights, a graph with fewer such eigenvectors.
         ValueError: k below 1, an iteration that does not converge.
 
-    Reference: V. P. Dwivedi, X. Bresson, A generalization of transformer networks to graphs (2021), section 2.1.
+    Reference: V. P. Dwivedi, X. Bresson, A generalization of transformer networks to graphs (2021).
     """
 
     def encode(adjacency: sparse.csr_array) -> Array:

@@ -48,8 +48,8 @@ def personalized_pagerank(
         ValueError: k below 1, settings that `GDC` refuses.
         MemoryError: what stays of Pi will not fit into memory; says how much it would take.
 
-    Reference: J. Gasteiger, S. Weissenberger, S. Guennemann, Diffusion improves graph learning (2019), eqs. 1-3; B.
-        Chamberlain et al., Beltrami flow and neural diffusion on graphs (2021), section 5.
+    Reference: J. Gasteiger, S. Weissenberger, S. Guennemann, Diffusion improves graph learning (2019), eq. 1; B.
+        Chamberlain et al., Beltrami flow and neural diffusion on graphs (2021).
     """
     diffusion = GDC(PPR(alpha), top_k=top_k, epsilon=epsilon, renormalize=False)
 

@@ -30,7 +30,7 @@ def random_walk_returns(graph: Graph, k: int, *, dtype: torch.dtype | None = Non
         ValueError: k below 1.
 
     Reference: V. P. Dwivedi, A. T. Luu, T. Laurent, Y. Bengio, X. Bresson, Graph neural networks with learnable structural
-        and positional representations (2022), eq. 11.
+        and positional representations (2022).
     """
 
     def encode(adjacency: sparse.csr_array) -> Array:

@@ -35,8 +35,8 @@ class PolyakovEnergy(Observable):
         ValueError: eps is not positive.
         GraphError: from `on`, for a directed graph or negative weights.
 
-    Reference: N. Sochen, R. Kimmel, R. Malladi, A general framework for low level vision (1998), eq. 6; B. Chamberlain et al.,
-        Beltrami flow and neural diffusion on graphs (2021), section 3.
+    Reference: N. Sochen, R. Kimmel, R. Malladi, A general framework for low level vision (1998); B. Chamberlain et al., Beltrami
+        flow and neural diffusion on graphs (2021).
     """
 
     kind: Literal["dirichlet", "area", "tv"] = "area"
@@ -73,7 +73,7 @@ class PDirichletEnergy(Observable):
         ValueError: p below 1, a negative eps.
         GraphError: from `on`, for a directed graph or negative weights.
 
-    Reference: A. Elmoataz, O. Lezoray, S. Bougleux, Nonlocal discrete regularization on weighted graphs (2008), eq. 13.
+    Reference: A. Elmoataz, O. Lezoray, S. Bougleux, Nonlocal discrete regularization on weighted graphs (2008).
     """
 
     p: float = 1.0

@@ -45,7 +45,7 @@ class BeltramiFlow(GraphPDE):
         GraphError: from `on`, for a directed graph, negative weights, or positions that are not there.
 
     Reference: N. Sochen, R. Kimmel, R. Malladi, A general framework for low level vision (1998); B. Chamberlain et al.,
-        Beltrami flow and neural diffusion on graphs (2021), eq. 3.
+        Beltrami flow and neural diffusion on graphs (2021).
     """
 
     energy_law = "decreasing"

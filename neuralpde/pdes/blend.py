@@ -63,7 +63,7 @@ class BLEND(GraphPDE):
         GraphError: from `on`, without the positions.
 
     Reference: B. Chamberlain, J. Rowbottom, D. Eynard, F. Di Giovanni, X. Dong, M. Bronstein, Beltrami flow and neural
-        diffusion on graphs (2021), eqs. 4-6; https://github.com/twitter-research/graph-neural-pde.
+        diffusion on graphs (2021); https://github.com/twitter-research/graph-neural-pde.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ class PLaplacianFlow(GraphPDE):
         ValueError: p below 1, eps negative, or 0 with p < 2.
         GraphError: from `on`, for a directed graph or negative weights.
 
-    Reference: A. Elmoataz, O. Lezoray, S. Bougleux, Nonlocal discrete regularization on weighted graphs (2008), section 3.
+    Reference: A. Elmoataz, O. Lezoray, S. Bougleux, Nonlocal discrete regularization on weighted graphs (2008).
     """
 
     energy_law = "decreasing"
