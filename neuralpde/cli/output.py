@@ -7,17 +7,18 @@ import json
 import math
 import os
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from ..training.versions import commit as commit
+from ..training.versions import versions as versions
 
 Record = Mapping[str, object]
 
@@ -116,20 +117,3 @@ def finite(value: object) -> object:
     if isinstance(value, list | tuple):
         return [finite(v) for v in value]
     return value
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides a result."""
-    from .. import __version__
-
-    names = ("torch", "torch_geometric", "torchdiffeq", "scipy", "numpy")
-    return {"neuralpde": __version__, "python": platform.python_version(), **{n: version(n) for n in names}}
-
-
-def commit() -> str | None:
-    """The commit of a checkout, or None."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return None
-    done = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or None

@@ -17,6 +17,7 @@ from ..pdes.base import GraphPDE
 from ..pdes.diffusion import Diffusion
 from ..pdes.grand import GRAND
 from ..pdes.graphcon import GraphCON
+from ..transform import Transform
 from .config import FitConfig
 from .seeds import seeded
 
@@ -55,6 +56,7 @@ class Preset:
         input_dropout, dropout: of the encoder and of the decoder; a baseline has `dropout` on every layer.
         arguments: further constructor arguments of the equation.
         config: the fit.
+        transform: what becomes of the graph before; None for nothing.
     """
 
     model: str
@@ -67,6 +69,7 @@ class Preset:
     dropout: float = 0.5
     arguments: Mapping[str, Any] = field(default_factory=dict)
     config: FitConfig = field(default_factory=FitConfig)
+    transform: Transform | None = None
 
     def build(self, in_channels: int, num_classes: int, seed: int = 0) -> nn.Module:
         """A fresh model, its weights drawn with `seed`.

@@ -1,0 +1,137 @@
+"""Runs side by side: what a sweep gives."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .ledger import Ledger, digest, first_of
+from .metrics import Difference, Summary, paired_difference, summarise
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fit of one recipe on one split with one seed.
+
+    Args:
+        recipe: its name in the sweep.
+        settings: the recipe as plain data.
+        data: the labelled graph.
+        split: in words.
+        seed: of the weights and of the fit.
+        val_accuracy, test_accuracy: in the best epoch by validation; with `FitConfig.horizon` at the time that it chose.
+        own_time_test_accuracy: with a horizon, the test accuracy of the same weights at the model's own time.
+        time: the output time, with a horizon.
+        best_epoch, epochs: the best, and how many there were.
+        evaluations: of the vector field in all forward passes of training.
+        parameters: how many numbers were learned.
+        seconds: of building and fitting.
+        versions, commit, when: of what ran, and the end of the run (UTC).
+    """
+
+    recipe: str
+    settings: Any
+    data: str
+    split: str
+    seed: int
+    val_accuracy: float
+    test_accuracy: float
+    best_epoch: int
+    epochs: int
+    evaluations: int
+    parameters: int
+    seconds: float
+    own_time_test_accuracy: float | None = None
+    time: float | None = None
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    commit: str | None = None
+    when: str = ""
+
+    @staticmethod
+    def of(row: Mapping[str, Any]) -> Run:
+        """From a row of a file."""
+        names = {f.name for f in dataclasses.fields(Run)}
+        return Run(**{key: value for key, value in row.items() if key in names})
+
+
+@dataclass(frozen=True)
+class Table:
+    """Runs of several recipes, on the same splits or not. `print(table)` gives a line for each recipe.
+
+    Args:
+        runs: in any order.
+    """
+
+    runs: Sequence[Run]
+
+    @staticmethod
+    def read(path: str | os.PathLike[str]) -> Table:
+        """All runs in a file that `sweep` wrote.
+
+        Raises:
+            ValueError: a recipe's name stands for several settings there; ask `sweep` for the one that is meant.
+        """
+        runs = [Run.of(row) for row in first_of(Ledger(path).rows()) if "test_accuracy" in row]
+        known: dict[str, str] = {}
+        for run in runs:
+            mark = digest(run.settings, run.data)
+            if known.setdefault(run.recipe, mark) != mark:
+                raise ValueError(
+                    f"{path} has runs of {run.recipe!r} with several settings or graphs; read it through sweep(...)"
+                )
+        return Table(runs)
+
+    @property
+    def recipes(self) -> list[str]:
+        """Their names, in the order in which they occur."""
+        return list(dict.fromkeys(run.recipe for run in self.runs))
+
+    def scores(self, recipe: str, column: str = "test_accuracy") -> dict[str, list[float]]:
+        """For each split, one column of a recipe's runs over its seeds.
+
+        Raises:
+            ValueError: there are no such runs.
+        """
+        found: dict[str, list[float]] = {}
+        for run in self.runs:
+            if run.recipe == recipe and (value := getattr(run, column)) is not None:
+                found.setdefault(run.split, []).append(float(value))
+        if not found:
+            raise ValueError(f"the table has no {column} of {recipe!r}; it has {', '.join(self.recipes) or 'no runs'}")
+        return found
+
+    def summary(self, recipe: str, column: str = "test_accuracy") -> Summary:
+        """Mean, standard deviation and interval over the splits, with the seeds averaged within each."""
+        return summarise(self.scores(recipe, column))
+
+    def difference(self, first: str, second: str, column: str = "test_accuracy") -> Difference:
+        """First minus second, paired on the splits that both were run on."""
+        return paired_difference(self.scores(first, column), self.scores(second, column))
+
+    def __str__(self) -> str:
+        lines = [("", "splits", "runs", "test %", "95 % interval", "validation %", "evaluations", "seconds")]
+        for name in self.recipes:
+            test, val = self.summary(name), self.summary(name, "val_accuracy")
+            low, high = (f"{100 * x:.2f}" for x in test.interval)
+            mine = [run for run in self.runs if run.recipe == name]
+            mean = [sum(getattr(run, c) for run in mine) / len(mine) for c in ("evaluations", "seconds")]
+            lines.append(
+                (
+                    name,
+                    str(len({run.split for run in mine})),
+                    str(test.runs),
+                    f"{100 * test.mean:.2f} +- {100 * test.std:.2f}",
+                    f"{low} .. {high}",
+                    f"{100 * val.mean:.2f}",
+                    f"{mean[0]:.0f}",
+                    f"{mean[1]:.1f}",
+                )
+            )
+        widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+        return "\n".join(
+            "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True)))
+            for line in lines
+        )
