@@ -35,7 +35,10 @@ class Semilinear(Protocol):
 
 @runtime_checkable
 class Partitioned(Protocol):
-    """`y = stack((q, p))`: `q' = velocity(t, p)`, `p' = force(t, q) - damping p`; damping is 0 where there is none."""
+    """`y = stack((q, p))`: `q' = velocity(t, p)`, `p' = force(t, q) - damping p`; damping is 0 where there is none.
+
+    A field that says `unit_mass = True` promises that velocity(t, p) is p.
+    """
 
     damping: Tensor | float
 

@@ -55,7 +55,7 @@ class _Project(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         product = torch.matmul if torch.is_grad_enabled() else _linear  # the gradient may be differentiated again
         to_x = product(g, weight.t()) if ctx.needs_input_grad[0] else None
-        to_weight = product(x.t(), g) if ctx.needs_input_grad[1] else None
+        to_weight = product(g.t(), x).t() if ctx.needs_input_grad[1] else None  # the left factor is copied: g is in a cache
         return to_x, to_weight, g.sum(0) if ctx.needs_input_grad[2] else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,7 @@ class CoupledOscillators:
     gamma: float = 1.0
     activation: Callable[[Tensor], Tensor] | None = None
     stiffness: LinearOperator | None = None
+    unit_mass: ClassVar[bool] = True
 
     def __call__(self, t: Tensor, y: Tensor) -> Tensor:
         q, p = y.unbind(0)

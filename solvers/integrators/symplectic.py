@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..protocols import Partitioned, Problem, Work, as_time
 from .base import Integrator, Step
+from .kick import kick_and_drift
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +97,8 @@ class SymplecticEuler(Integrator):
 
     def step(self, problem: Problem, t: float, dt: float, y: Tensor, state: object) -> Step:
         field: Partitioned = problem.field  # type: ignore[assignment]
+        if getattr(field, "unit_mass", False) and not isinstance(field.damping, Tensor):
+            return Step(kick_and_drift(y, _force(field, t, y[0]), dt, 1 - dt * field.damping), work=Work(evaluations=1))
         q, p = y.unbind(0)
         new = torch.add(p, _force(field, t, q), alpha=dt)
         if _is_damped(field.damping):

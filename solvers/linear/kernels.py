@@ -160,7 +160,7 @@ def _kernel_for(x: Tensor) -> Callable[[Pattern, Tensor, Tensor], Tensor]:
 
 def _bag(pattern: Pattern, stored: Tensor, x: Tensor) -> Tensor:
     c = pattern.by_row
-    x = x if x.stride(1) == 1 else x.contiguous()  # rows may lie apart
+    x = x.detach() if x.stride(1) == 1 else x.detach().contiguous()  # rows may lie apart; a leaf would record its bags
     return F.embedding_bag(c.columns, x, c.pointers, mode="sum", per_sample_weights=stored, include_last_offset=True)
 
 
