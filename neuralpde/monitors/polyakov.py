@@ -35,8 +35,8 @@ class PolyakovEnergy(Observable):
         ValueError: eps is not positive.
         GraphError: from `on`, for a directed graph or negative weights.
 
-    Reference: N. Sochen, R. Kimmel, R. Malladi, A general framework for low level vision (1998); B. Chamberlain et al., Beltrami
-        flow and neural diffusion on graphs (2021).
+    Reference: N. Sochen, R. Kimmel, R. Malladi, A general framework for low level vision (1998); B. Chamberlain et al.,
+        Beltrami flow and neural diffusion on graphs (2021).
     """
 
     kind: Literal["dirichlet", "area", "tv"] = "area"
