@@ -24,6 +24,7 @@ from .models.graph_model import GraphRegressor as GraphRegressor
 from .models.node_classifier import NodeClassifier as NodeClassifier
 from .monitors.base import Monitor as Monitor
 from .monitors.base import Observable as Observable
+from .monitors.consensus import ConsensusDistance as ConsensusDistance
 from .monitors.conserved import Mass as Mass
 from .monitors.conserved import Norm as Norm
 from .monitors.energy import DirichletEnergy as DirichletEnergy
@@ -31,6 +32,7 @@ from .monitors.energy import RayleighQuotient as RayleighQuotient
 from .monitors.hamiltonian import Hamiltonian as Hamiltonian
 from .monitors.polyakov import PolyakovEnergy as PolyakovEnergy
 from .monitors.rank import EffectiveRank as EffectiveRank
+from .monitors.similarity import MAD as MAD
 from .operators.incidence import Divergence as Divergence
 from .operators.incidence import Gradient as Gradient
 from .operators.laplacian import Laplacian as Laplacian

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,12 +14,18 @@ from torch import Tensor
 from solvers import VectorField
 
 from ..graph import Graph
+from .records import write_csv, write_json
 
 Reading = Callable[[float, Tensor], Tensor]
 
 
 class Observable(ABC):
-    """A number per graph, of a state: `observable.on(graph, field, read)` is a function `(t, y) -> [graphs]`."""
+    """A number per graph, of a state: `observable.on(graph, field, read)` is a function `(t, y) -> [graphs]`.
+
+    `whole_state` says that it looks at positions and momenta, and not at the features that `read` takes out of them.
+    """
+
+    whole_state: ClassVar[bool] = False
 
     @abstractmethod
     def on(self, graph: Graph, field: VectorField | None = None, read: Callable[[Tensor], Tensor] | None = None) -> Reading:
@@ -63,13 +72,13 @@ class Monitor:
     def attach(
         self,
         graph: Graph,
-        field: VectorField,
+        field: VectorField | None,
         times: Sequence[float],
         read: Callable[[Tensor], Tensor] | None = None,
     ) -> Monitor:
         """Make ready for one solve over `times`; earlier records are dropped."""
         self._reading = self.observable.on(graph, field, read)
-        self._t, self._values = [], []
+        self.clear()
         self.times = None if self.every is None else _multiples(self.every, times[0], times[-1])
         return self
 
@@ -98,6 +107,32 @@ class Monitor:
         if not self._values:
             raise ValueError("nothing recorded yet: hand the monitor to simulate(..., monitors=[...]) first")
         return torch.stack(self._values)
+
+    def clear(self) -> None:
+        """Forget the records."""
+        self._t, self._values = [], []
+
+    def integral(self) -> Tensor:
+        """The integral of the values over time from the first record on, `[records, graphs]`.
+
+        Of a cubic between two records, with slopes from parabolas through three: an error of third order in their distance.
+        """
+        values = self.values
+        t = self.t.to(values.device)
+        step = t.diff().reshape(-1, *[1] * (values.dim() - 1))
+        parts = step * (values[1:] + values[:-1]) / 2
+        if len(t) > 2 and bool((t.diff() != 0).all()):
+            (slope,) = torch.gradient(values, spacing=(t,), dim=0, edge_order=2)
+            parts = parts - step**2 / 12 * slope.diff(dim=0)
+        return torch.cat([torch.zeros_like(values[:1]), parts.cumsum(0)])
+
+    def to_csv(self, path: str | PathLike[str]) -> Path:
+        """Write the records as a table, a row per time and a column per graph; returns the path."""
+        return write_csv(path, self.name, self.t, self.values)
+
+    def to_json(self, path: str | PathLike[str]) -> Path:
+        """Write the records as `{"name", "t", "values"}`, with null for what is not finite; returns the path."""
+        return write_json(path, self.name, self.t, self.values)
 
 
 def _multiples(every: float, start: float, end: float) -> list[float]:

@@ -16,6 +16,7 @@ from .base import Observable, Reading
 from .differences import energy_density
 from .features import as_real, magnitude, node_features
 
+_SCALES = {"sum": "", "mean": ", mean", "root_mean": ", root mean"}
 NORMALIZATIONS = ("none", "sym", "sym_loops", "rw", "col")
 
 
@@ -37,14 +38,16 @@ class DirichletEnergy(Observable):
 
     Only energies with k = 1 vanish on constants. Watch the energy of the operator that is running: with another kernel it
     stalls, or falls, for reasons of its own, and `on` warns if it sees that. It says nothing of shape as long as the norm
-    changes too: look at `RayleighQuotient`, `Norm` and `EffectiveRank` with it.
+    changes too: look at `RayleighQuotient`, `Norm` and `EffectiveRank` with it. Attention that a field recomputes on its way
+    is read by `AttentionEnergy`.
 
     Computed in float64 from edge differences (tr X'LX cancels: in float32 it is noise below 1e-7 |X|^2). Nodes without
     edges add nothing. In `"sym_loops"` a node that has a self-loop keeps it, others get one of weight 1 (as PyG's GCN).
 
     Args:
         normalization: which Laplacian, see the table.
-        scale: `"sum"` is E; `"mean"` is (2 / n) E, the convention of GraphCON and of Rusch, Bronstein & Mishra.
+        scale: `"sum"` is E; `"mean"` is (2 / n) E, the convention of GraphCON and of Rusch, Bronstein & Mishra;
+            `"root_mean"` is its square root, their node-similarity measure (which obeys the triangle inequality).
         weight: `[edges]` in place of the graph's weights (attention: then the energy of its symmetric part).
 
     Raises:
@@ -60,11 +63,11 @@ class DirichletEnergy(Observable):
 
     def __post_init__(self) -> None:
         _check("normalization", self.normalization, NORMALIZATIONS)
-        _check("scale", self.scale, ("sum", "mean"))
+        _check("scale", self.scale, tuple(_SCALES))
 
     @property
     def name(self) -> str:
-        return f"Dirichlet energy ({_kind(self.normalization)}{', mean' * (self.scale == 'mean')})"
+        return f"Dirichlet energy ({_kind(self.normalization)}{_SCALES[self.scale]})"
 
     def on(self, graph: Graph, field: VectorField | None = None, read: Callable[[Tensor], Tensor] | None = None) -> Reading:
         kernel = kernel_vector(graph, self.normalization, self.weight)
@@ -76,7 +79,14 @@ class DirichletEnergy(Observable):
             z = as_real(node_features(graph, y, read)) / kernel.unsqueeze(1)
             return factor * graph.space.total(energy_density(graph, z, self.weight))
 
-        return energy
+        def root(t: float, y: Tensor) -> Tensor:
+            z = as_real(node_features(graph, y, read)) / kernel.unsqueeze(1)
+            size = magnitude(graph.space, z)  # so that squares neither overflow nor vanish
+            return (
+                size * (factor * graph.space.total(energy_density(graph, z / graph.space.spread(size, z), self.weight))).sqrt()
+            )
+
+        return root if self.scale == "root_mean" else energy
 
     @classmethod
     def example(cls) -> tuple[DirichletEnergy, Graph, Tensor]:
@@ -114,16 +124,14 @@ class RayleighQuotient(Observable):
     def on(self, graph: Graph, field: VectorField | None = None, read: Callable[[Tensor], Tensor] | None = None) -> Reading:
         kernel = kernel_vector(graph, self.normalization, self.weight)
         _warn_kernel(self.name, kernel, field, read)
-        inner = {"rw": 0.5, "col": -0.5}.get(self.normalization)
-        root_mass = None if inner is None else _positive(_degree(graph, self.weight)).pow(inner).unsqueeze(1)
+        mass = inner_product(graph, self.normalization, self.weight)
         space = graph.space
 
         def quotient(t: float, y: Tensor) -> Tensor:
             x = as_real(node_features(graph, y, read))
             x = x / space.spread(magnitude(space, x), x)
             energy = space.total(energy_density(graph, x / kernel.unsqueeze(1), self.weight))
-            size = x if root_mass is None else x * root_mass
-            return energy / space.total(size * size)
+            return energy / space.total(x * x if mass is None else x * x * mass.unsqueeze(1))
 
         return quotient
 
@@ -144,6 +152,17 @@ def kernel_vector(graph: Graph, normalization: str, weight: Tensor | None = None
         return (degree + 1 - own).sqrt()
     degree = _positive(degree)
     return degree.sqrt() if normalization == "sym" else degree
+
+
+def inner_product(graph: Graph, normalization: str, weight: Tensor | None = None) -> Tensor | None:
+    """The diagonal of M of `DirichletEnergy`'s table, `[nodes]` float64; None for ones."""
+    power = {"rw": 1.0, "col": -1.0}.get(normalization)
+    return None if power is None else _positive(_degree(graph, weight)).pow(power)
+
+
+def check_normalization(got: str) -> None:
+    """Raise `UnknownName` unless it is one of `DirichletEnergy`'s table."""
+    _check("normalization", got, NORMALIZATIONS)
 
 
 def _degree(graph: Graph, weight: Tensor | None) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -56,6 +56,7 @@ class Hamiltonian(Observable):
     """
 
     part: str = "total"
+    whole_state: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.part not in ("total", "kinetic", "potential"):
@@ -86,8 +87,7 @@ def _parts(graph: Graph, field: VectorField | None) -> Parts:
         return _wave(graph)
     stiffness = getattr(field, "stiffness", None)
     if isinstance(stiffness, LinearOperator):
-        given = getattr(field, "mass", None) is not None
-        return _quadratic(graph, stiffness, node_mass(graph, field) if given or not stiffness.symmetric else None)
+        return _quadratic(graph, stiffness, energy_mass(graph, field))
     if isinstance(field, Energetic):
         return _asked(graph, field)
     raise TypeError(
@@ -96,20 +96,37 @@ def _parts(graph: Graph, field: VectorField | None) -> Parts:
     )
 
 
+def energy_mass(graph: Graph, field: VectorField | None) -> Tensor | None:
+    """M of a linear force -K q, `[nodes]` float64, None for ones: the field's, or the areas where K is not symmetric."""
+    stiffness = getattr(field, "stiffness", None)
+    if not isinstance(stiffness, LinearOperator):
+        return None
+    given = getattr(field, "mass", None) is not None
+    return node_mass(graph, field) if given or not stiffness.symmetric else None
+
+
+def velocity_of(field: VectorField | None) -> Callable[[float, Tensor], Tensor]:
+    """q' of momenta in float64, where the field says what it is (linear in p); p itself for a field with `stiffness`."""
+    if not hasattr(field, "velocity") or isinstance(getattr(field, "stiffness", None), LinearOperator):
+        return lambda t, p: p
+    velocity = in_float64(field).velocity  # type: ignore[union-attr]
+    return lambda t, p: velocity(torch.full((), t, dtype=p.real.dtype, device=p.device), p)
+
+
 def _wave(graph: Graph) -> Parts:
     def parts(t: float, y: Tensor) -> tuple[Tensor, Tensor]:
-        q, p = (as_real(node_features(graph, half, None)) for half in _pair(y))
+        q, p = (as_real(node_features(graph, half, None)) for half in halves(y))
         return graph.space.total(p * p) / 2, graph.space.total(energy_density(graph, q)) / 2
 
     return parts
 
 
 def _quadratic(graph: Graph, stiffness: LinearOperator, mass: Tensor | None) -> Parts:
-    stiffness = _in_float64(stiffness)
+    stiffness = in_float64(stiffness)
     weight = 0.5 if mass is None else mass.unsqueeze(1) / 2
 
     def parts(t: float, y: Tensor) -> tuple[Tensor, Tensor]:
-        q, p = (node_features(graph, half, None) for half in _pair(y))
+        q, p = (node_features(graph, half, None) for half in halves(y))
         total = graph.space.total
         return total(weight * (p.conj() * p).real), total(weight * (q.conj() * stiffness.matvec(q)).real)
 
@@ -118,25 +135,26 @@ def _quadratic(graph: Graph, stiffness: LinearOperator, mass: Tensor | None) -> 
 
 def _asked(graph: Graph, field: Energetic) -> Parts:
     opaque = is_opaque(field)  # its tensors cannot be seen, so it stays in its own precision
-    exact = field if opaque else _in_float64(field)
+    exact = field if opaque else in_float64(field)
 
     def parts(t: float, y: Tensor) -> tuple[Tensor, Tensor]:
         y = y if opaque or y.is_complex() else y.double()
         time = torch.full((), t, dtype=y.real.dtype, device=y.device)
-        p = _pair(y)[1]
+        p = halves(y)[1]
         kinetic = graph.space.dot([(p, exact.velocity(time, p))])[0].real / 2
         return kinetic, exact.energy(time, y, graph.space).real - kinetic
 
     return parts
 
 
-def _in_float64(held: T) -> T:
+def in_float64(held: T) -> T:
     """A copy that holds its real tensors in float64: q'Kq of a smooth float32 state cancels to noise."""
     single = [x for x in tensors(held) if x.is_floating_point() and x.dtype != torch.float64]
     return rebind(held, single, [x.double() for x in single])
 
 
-def _pair(y: Tensor) -> tuple[Tensor, Tensor]:
+def halves(y: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions and momenta of a state stack((q, p))."""
     if y.dim() < 2 or y.shape[0] != 2:
         raise ValueError(f"the state has shape {tuple(y.shape)}; expected stack((q, p)), (2, nodes, channels)")
     return y[0], y[1]

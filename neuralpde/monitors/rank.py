@@ -76,9 +76,44 @@ class NumericalRank(Observable):
         return cls(), Graph.path(3), torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
 
 
+StableRank = NumericalRank
+"""Another name of `NumericalRank`: the literature uses both."""
+
+
+@dataclass(frozen=True, eq=False)
+class RankOneDistance(Observable):
+    """`sum_{k>1} s_k^2 / sum_k s_k^2`, how far the features are from one direction; from 0 to 1 - 1 / min(nodes, channels).
+
+    Free of scale: the squared distance from the nearest matrix of rank one over the squared norm. It falls on where the ranks
+    are 1 to rounding: it is the rate at which the rank collapses. NaN for X = 0 or where X is not finite.
+
+    Reference: Roth & Liebig (2023), Rank collapse causes over-smoothing and over-correlation in graph neural networks.
+    """
+
+    @property
+    def name(self) -> str:
+        return "rank-one distance"
+
+    def on(self, graph: Graph, field: VectorField | None = None, read: Callable[[Tensor], Tensor] | None = None) -> Reading:
+        spectrum = _spectrum(graph, read)
+
+        def distance(t: float, y: Tensor) -> Tensor:
+            s, zero = spectrum(y)
+            top = torch.where(zero.all(1), 1.0, s[:, 0])
+            squares = (s / top.unsqueeze(1)).square()
+            return squares[:, 1:].sum(1) / squares.sum(1).clamp(min=1) + _nan_where_all(zero)
+
+        return distance
+
+    @classmethod
+    def example(cls) -> tuple[RankOneDistance, Graph, Tensor]:
+        """An instance, a graph and features of singular values 2 and 1: distance 1/5."""
+        return cls(), Graph.path(3), torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
+
+
 def _spectrum(graph: Graph, read: Callable[[Tensor], Tensor] | None) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     """Singular values of each graph's features, `[graphs, k]`, and which of them count as zero (all, if not finite)."""
-    place, longest = _places(graph)
+    place, longest = stack_places(graph)
 
     def spectrum(y: Tensor) -> tuple[Tensor, Tensor]:
         x, space = node_features(graph, y, read), graph.space
@@ -94,7 +129,7 @@ def _spectrum(graph: Graph, read: Callable[[Tensor], Tensor] | None) -> Callable
     return spectrum
 
 
-def _places(graph: Graph) -> tuple[Tensor, int]:
+def stack_places(graph: Graph) -> tuple[Tensor, int]:
     """Row of every node in the stack of all graphs, each filled up with zero rows to the size of the largest."""
     if graph.batch is None:
         return torch.arange(graph.num_nodes, device=graph.device), graph.num_nodes

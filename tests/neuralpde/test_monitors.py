@@ -11,6 +11,7 @@ from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from neuralpde import Graph, Monitor, monitors, simulate
 from neuralpde.monitors import (
+    AttentionEntropy,
     DirichletEnergy,
     EffectiveRank,
     Hamiltonian,
@@ -20,6 +21,8 @@ from neuralpde.monitors import (
     Observable,
     RayleighQuotient,
     energy_density,
+    per_channel,
+    per_component,
     verdict,
 )
 from neuralpde.pdes import Wave
@@ -30,26 +33,41 @@ NORMALIZATIONS = ["none", "sym", "sym_loops", "rw", "col"]
 
 def observables():
     exported = [getattr(monitors, name) for name in monitors.__all__]
+    exported = dict.fromkeys(exported)  # one may have two names
     return [c for c in exported if inspect.isclass(c) and issubclass(c, Observable) and c is not Observable]
 
 
+WORDS = {
+    "normalization": NORMALIZATIONS,
+    "scale": ["sum", "mean", "root_mean"],
+    "part": ["total", "kinetic", "potential"],
+    "kind": ["edge", "node", "class", "dirichlet", "area", "tv"],
+    "method": ["symplectic_euler", "leapfrog"],
+    "over": ["edges", "all", "near", "far"],
+    "relative": [False, True],
+}
+
+
 def variants():
-    """Each exported observable with its defaults, and with every value of its word-like arguments."""
-    words = {"normalization": NORMALIZATIONS, "scale": ["sum", "mean"], "part": ["total", "kinetic", "potential"]}
+    """The example of each exported observable, and it with every value of its word-like arguments."""
     for cls in observables():
-        names = [f.name for f in dataclasses.fields(cls) if f.name in words]
+        fields = [f.name for f in dataclasses.fields(cls) if f.name in WORDS]
         yield pytest.param(cls, {}, id=cls.__name__)
-        for name in names:
-            for word in words[name]:
-                yield pytest.param(cls, {name: word}, id=f"{cls.__name__}-{word}")
+        for name, word in [(field, word) for field in fields for word in WORDS[field]]:
+            try:
+                dataclasses.replace(cls.example()[0], **{name: word})
+            except ValueError:  # a word of another observable
+                continue
+            yield pytest.param(cls, {name: word}, id=f"{cls.__name__}-{word}")
 
 
 every = pytest.mark.parametrize(("cls", "arguments"), list(variants()))
 
 
 def made(cls, arguments):
-    _, _, state = cls.example()
-    return cls(**arguments), state.dim() == 3
+    """An observable and what its states look like: positions and momenta, positive."""
+    observable, _, state = cls.example()
+    return dataclasses.replace(observable, **arguments), (state.dim() == 3, bool((state > 0).all()))
 
 
 def random_graph(n, seed, weighted=True):
@@ -62,8 +80,10 @@ def random_graph(n, seed, weighted=True):
 
 
 def random_state(graph, paired, seed, channels=3):
+    paired, positive = paired if isinstance(paired, tuple) else (paired, False)
     shape = (2,) * paired + (graph.num_nodes, channels)
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    state = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return state.abs() + 0.1 if positive else state
 
 
 def joined(graphs):
@@ -73,9 +93,13 @@ def joined(graphs):
     return Graph.from_edges(edges, torch.cat([g.weight for g in graphs]), num_nodes=int(shift[-1]), batch=batch)
 
 
-def test_there_are_observables():
-    names = {c.__name__ for c in observables()}
-    assert names >= {"DirichletEnergy", "RayleighQuotient", "Hamiltonian", "Mass", "Norm", "EffectiveRank"}
+def test_every_observable_offers_its_example():
+    assert len(observables()) > 20
+    for cls in observables():
+        observable, graph, state = cls.example()
+        assert type(observable) is cls
+        assert observable.name
+        assert observable.on(graph)(0.0, state).shape == (1,)
 
 
 @every
@@ -125,19 +149,59 @@ def test_a_graph_that_is_not_finite_spoils_no_other(cls, arguments):
     y = random_state(graph, paired, 2)
     y[..., 2, 1] = torch.nan
     bad, good = observable.on(graph)(0.0, y).tolist()
-    assert np.isnan(bad)
+    assert np.isnan(bad) or cls is AttentionEntropy  # which does not look at features
     assert np.isfinite(good)
 
 
+# How a quantity grows with the features; None where it is no power (entropy, phases, areas) or takes no size at all.
+DEGREES = {"DirichletEnergy": 2, "AttentionEnergy": 2, "GRAFFEnergy": 2, "Hamiltonian": 2, "ModifiedEnergy": 2}
+DEGREES |= {"DissipatedPower": 2, "Mass": 1, "Norm": 1, "ConsensusDistance": 1, "KernelDistance": 1, "PDirichletEnergy": 1}
+DEGREES |= {"Entropy": None, "OrderParameter": None, "PolyakovEnergy": None}
+
+
 @every
-def test_names_tell_variants_apart(cls, arguments):
-    assert cls(**arguments).name
+def test_tiny_float32_states_keep_their_digits(cls, arguments):
+    """2^-50 is 1e-15: nothing is rounded on the way there, so all digits have to come back."""
+    degree = DEGREES.get(cls.__name__, 0)
+    if degree is None:
+        return
+    if arguments.get("scale") == "root_mean":
+        degree = 1
+    if arguments.get("relative"):
+        degree = 0
+    observable, paired = made(cls, arguments)
+    graph = random_graph(9, 1)
+    for y in (random_state(graph, paired, 2).float(), 1 + 1e-5 * random_state(graph, paired, 2).float()):
+        expected, tiny = observable.on(graph)(0.0, y), observable.on(graph)(0.0, 2.0**-50 * y)
+        torch.testing.assert_close(tiny * 2.0 ** (50 * degree), expected, rtol=1e-12, atol=0, equal_nan=True)
+
+
+@every
+def test_one_channel_and_one_component_are_the_whole(cls, arguments):
+    observable, paired = made(cls, arguments)
+    graph = random_graph(7, 1)
+    y = random_state(graph, paired, 2, channels=1)
+    expected = observable.on(graph)(0.0, y)
+    torch.testing.assert_close(per_channel(observable).on(graph)(0.0, y), expected.unsqueeze(1), equal_nan=True)
+    torch.testing.assert_close(per_component(observable).on(graph)(0.0, y), expected, rtol=1e-12, atol=1e-14, equal_nan=True)
+
+
+@pytest.mark.parametrize("cls", observables(), ids=lambda c: c.__name__)
+def test_names_tell_variants_apart(cls):
+    found = [made(*one.values)[0] for one in variants() if one.values[0] is cls]
+    settings = {tuple(str(getattr(one, f.name)) for f in dataclasses.fields(one)) for one in found}
+    assert len({one.name for one in found}) == len(settings)
 
 
 @pytest.mark.parametrize("cls", observables(), ids=lambda c: c.__name__)
 def test_the_value_of_the_example(cls):
     stated = {"DirichletEnergy": 5.0, "RayleighQuotient": 0.5, "Mass": 4.0, "Norm": 5.0, "Hamiltonian": 4.5}
     stated |= {"EffectiveRank": 2.0, "NumericalRank": 1.25}
+    stated |= {"AttentionEnergy": 3.75, "AttentionEntropy": np.log(2) / 3, "ConsensusDistance": 8**0.5}
+    stated |= {"DissipatedPower": 2.5, "EnergyOverVariance": 15 / 14, "Entropy": 1.5 * np.log(2)}
+    stated |= {"FeatureHomophily": 0.125**0.5, "GRAFFEnergy": 3.0, "Homophily": 0.5, "KernelDistance": 3**0.5}
+    stated |= {"MAD": (4 - 2**0.5) / 3, "MADGap": 0.5**0.5, "ModifiedEnergy": 4.6, "MoransI": 0.4}
+    stated |= {"OrderParameter": 5**0.5 / 3, "RankOneDistance": 0.2}
     stated |= {"PolyakovEnergy": 2**0.5 + 6**0.5 + 5**0.5 - 3, "PDirichletEnergy": 3.0}
     observable, graph, y = cls.example()
     assert observable.on(graph)(0.0, y).item() == pytest.approx(stated[cls.__name__], rel=1e-14)
