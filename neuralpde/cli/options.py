@@ -131,7 +131,10 @@ class Train:
         pde_options: Parameters of the equation, as in '{heads: 2}'.
         seeds: Number of seeds; each is a run.
         first_seed: The first of them.
-        split: public, random, or the number of one of the ten published splits (default: the first that exists).
+        split: public, random (20 and 30 a class, Shchur), development (1500 nodes with 20 a class, Gasteiger; 5000 for
+            Coauthor), or the number of one of the ten published splits (default: the first that exists). Random and
+            development draw a new split for every seed.
+        component: all, or largest for the largest connected component only.
         data_root: Folder of raw files (default: the environment variable NEURALPDE_DATA).
         solver: How to integrate; method auto and no dt take those of the preset.
         hidden: Width (default: the preset's, here and below).
@@ -144,6 +147,9 @@ class Train:
         weight_decay: Weight decay.
         optimizer: adam, adamw, adamax, rmsprop or sgd.
         patience: Epochs without a better validation accuracy after which a run ends.
+        regularisation: Penalties along the solution, as in '{kinetic: 0.01, jacobian: 0.01}'.
+        horizon: Choose the output time by validation after every epoch, up to so many times t, as GRAND's released code does
+            with 3; the test accuracy at the model's own time is recorded beside.
         resume: Folder of a stopped run: finished seeds are kept, the broken one goes on.
         out: Folder of the results.
         quiet: Print nothing but errors.
@@ -156,6 +162,7 @@ class Train:
     seeds: int = 5
     first_seed: int = 0
     split: str = ""
+    component: str = "all"
     data_root: str = ""
     solver: SolverOptions = field(default_factory=SolverOptions)
     hidden: int | None = None
@@ -168,6 +175,8 @@ class Train:
     weight_decay: float | None = None
     optimizer: str | None = None
     patience: int | None = None
+    regularisation: dict[str, float] = field(default_factory=dict)
+    horizon: float | None = None
     resume: str = ""
     out: str = "out/train"
     quiet: bool = False
