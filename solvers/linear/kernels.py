@@ -5,9 +5,9 @@
 
 Each is the other's derivative, so both are differentiable any number of times. The product dispatches on dtype and device:
 float32, bfloat16 and float16 on a CPU go through `embedding_bag` (a weighted bag is a CSR row), float64 through the CSR
-reduction kernel of torch.sparse, CUDA through torch.sparse CSR, and everything else through `index_add`. The sampled product
-goes through `torch.sparse.sampled_addmm` (float32 and float64), else through gathers in chunks. Neither makes a temporary of
-entries x channels.
+reduction kernel of torch.sparse, and everything else through `index_add`. The sampled product goes through
+`torch.sparse.sampled_addmm` (float32 and float64), else through gathers in chunks. Neither makes a temporary of entries x
+channels. On CUDA both are those of `kernels_cuda`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from . import kernels_cuda
 from .pattern import Pattern
 
 _BAG_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -150,10 +151,16 @@ def _product(pattern: Pattern, values: Tensor, x: Tensor, stored: Tensor | None)
     return _kernel_for(x)(pattern, stored, x)
 
 
+def _runs_on_cuda(x: Tensor) -> bool:
+    return x.device.type == "cuda"
+
+
 def _kernel_for(x: Tensor) -> Callable[[Pattern, Tensor, Tensor], Tensor]:
+    if _runs_on_cuda(x):
+        return kernels_cuda.product
     if x.device.type == "cpu" and x.dtype in _BAG_DTYPES and _HAS_FAST_BAG:
         return _bag
-    if x.device.type in ("cpu", "cuda") and x.dtype in (torch.float32, torch.float64):
+    if x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64):
         return _csr
     return _scatter
 
@@ -165,10 +172,7 @@ def _bag(pattern: Pattern, stored: Tensor, x: Tensor) -> Tensor:
 
 
 def _csr(pattern: Pattern, stored: Tensor, x: Tensor) -> Tensor:
-    matrix = _matrix(pattern, stored)
-    if x.device.type == "cpu":
-        return torch.sparse.mm(matrix, x.contiguous(), "sum")
-    return matrix @ x
+    return torch.sparse.mm(_matrix(pattern, stored), x.contiguous(), "sum")
 
 
 def _scatter(pattern: Pattern, stored: Tensor, x: Tensor) -> Tensor:
@@ -191,8 +195,10 @@ def _sampled(pattern: Pattern, g: Tensor, x: Tensor) -> Tensor:
     g, x = g.to(dtype), x.to(dtype)
     if len(pattern) == 0 or x.shape[1] == 0:
         return torch.zeros(len(pattern), dtype=dtype, device=x.device)
+    if _runs_on_cuda(x):
+        return in_given_order(pattern, kernels_cuda.sampled(pattern, g, x))
     many = len(pattern) > pattern.num_rows * pattern.num_cols  # repeats beyond what torch.sparse takes for possible
-    if x.device.type in ("cpu", "cuda") and dtype in (torch.float32, torch.float64) and not many:
+    if x.device.type == "cpu" and dtype in (torch.float32, torch.float64) and not many:
         return _sampled_csr(pattern, g, x)
     return _sampled_chunks(pattern, g, x)
 
