@@ -17,6 +17,7 @@ from .errors import StabilityError as StabilityError
 from .errors import UnknownName as UnknownName
 from .events import Crossing as Crossing
 from .events import Event as Event
+from .host import host_may_look as host_may_look
 from .integrators.adams import AdamsBashforth as AdamsBashforth
 from .integrators.adams import AdamsBashforthMoulton as AdamsBashforthMoulton
 from .integrators.adams_variable import AdamsVariable as AdamsVariable

@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from solvers import LinearOperator, Scaled, SparseOperator
+from solvers import LinearOperator, Scaled, SparseOperator, host_may_look
 
 from ..graph import Graph
 from .base import GraphOperator
@@ -73,7 +73,8 @@ class Laplacian(GraphOperator):
             if symmetric and value is not None:
                 require_symmetric(graph, value, name)
         values = torch.cat([-parts.edge, parts.degree * parts.inverse_mass])
-        interval = (0.0, spectral_bound(graph, parts, normalization)) if parts.nonnegative else None
+        bounded = parts.nonnegative and host_may_look(values)
+        interval = (0.0, spectral_bound(graph, parts, normalization)) if bounded else None
         matrix = SparseOperator(graph.loop_pattern, values, symmetric, symmetric and parts.nonnegative, interval=interval)
         super().__init__(matrix)
         object.__setattr__(self, "nonnegative", parts.nonnegative)
@@ -90,14 +91,15 @@ class Laplacian(GraphOperator):
         return self._negative(rate)
 
     def _negative(self, rate: float | Tensor) -> SparseOperator:
+        values, interval = self.matrix.values * -rate, self.matrix.interval
+        if isinstance(rate, Tensor) and not host_may_look(rate):
+            return SparseOperator(self.matrix.pattern, values, symmetric=self.symmetric)
         c = float(rate.detach()) if isinstance(rate, Tensor) else float(rate)
-        lo, hi = self.matrix.interval or (0.0, 0.0)
+        if interval is not None:
+            lo, hi = sorted(-c * bound for bound in interval)
+            interval = (lo, hi)
         return SparseOperator(
-            self.matrix.pattern,
-            self.matrix.values * -rate,
-            symmetric=self.symmetric,
-            metzler=self.nonnegative and c >= 0,
-            interval=None if self.matrix.interval is None else (min(-c * lo, -c * hi), max(-c * lo, -c * hi)),
+            self.matrix.pattern, values, symmetric=self.symmetric, metzler=self.nonnegative and c >= 0, interval=interval
         )
 
     @classmethod

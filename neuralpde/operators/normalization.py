@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from solvers import unknown
+from solvers import host_may_look, unknown
 
 from ..errors import GraphError
 from ..graph import Graph
@@ -36,7 +36,7 @@ class Normalized:
         flux: the weights before scaling (times the conductivity, if there is one), `[E]`.
         degree: sums of `flux` over the rows (over the columns for "col"), without added self-loops, `[N]`.
         inverse_mass: 1 / M, `[N]`; 0 for nodes without mass; ones for "none".
-        nonnegative: no weight is negative.
+        nonnegative: it is known that no weight is negative; not known where the host cannot look (see `solvers.host`).
     """
 
     edge: Tensor
@@ -81,7 +81,8 @@ def normalize(
     end = source if normalization == "col" else target
     flux = w if conductivity is None else w * _per_edge(graph, conductivity, "conductivity").to(w.dtype)
     degree = flux.new_zeros(graph.num_nodes).index_add(0, end, flux)
-    nonnegative = not flux.numel() or bool(flux.detach().min() >= 0)
+    ones = graph.weight is None and weight is None and conductivity is None
+    nonnegative = ones or not flux.numel() or (host_may_look(flux) and bool(flux.detach().min() >= 0))
     if normalization == "none":
         if mass is not None:
             raise ValueError('mass given with normalization="none"; use "rw" (M^-1 L), "sym" or "col" to divide by it')
@@ -132,19 +133,20 @@ def _per_edge(graph: Graph, value: Tensor, name: str) -> Tensor:
 
 def _inverse_mass(graph: Graph, normalization: str, degree: Tensor, mass: Tensor | None, self_loops: bool) -> Tensor:
     if mass is not None:
-        if mass.shape != degree.shape or not bool((mass.detach() > 0).all()):
+        if mass.shape != degree.shape or (host_may_look(mass) and not bool((mass.detach() > 0).all())):
             raise ValueError(
                 f"mass of shape {tuple(mass.shape)}, least {float(mass.detach().min()) if mass.numel() else 0:g}; "
                 f"expected one positive number per node, {tuple(degree.shape)}"
             )
         return 1 / (mass.to(degree.dtype) + float(self_loops))
     total = degree + float(self_loops)
-    if len(total) and bool(total.detach().min() < 0):
+    look = len(total) > 0 and host_may_look(total)
+    if look and bool(total.detach().min() < 0):
         raise GraphError(
             f'normalization="{normalization}" divides by degrees, and some are negative: '
             'use normalization="none", weight.abs(), or give mass='
         )
-    if not self_loops:
+    if look and not self_loops:
         graph.warn_isolated(normalization)
     return torch.where(total > 0, 1 / torch.where(total > 0, total, torch.ones_like(total)), torch.zeros_like(total))
 
