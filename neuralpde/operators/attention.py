@@ -8,11 +8,15 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
-from solvers import Pattern, SparseOperator, unknown
+from solvers import SparseOperator, unknown
 
 from ..graph import Graph
-from .attention_weights import attention_weights, layout_of, positive_part, shifted
+from .attention_pattern import attention_pattern as attention_pattern
+from .attention_pattern import by_head as by_head
+from .attention_pattern import heads_pattern as heads_pattern
+from .attention_weights import attention_weights, head_dots, head_weights, layout_of, positive_part, shifted
 from .base import GraphOperator
+from .scores import Score, check_width, score_named
 
 NORMS = ("row", "col")
 ACTIVATIONS = ("softmax", "squareplus")
@@ -20,7 +24,7 @@ ACTIVATIONS = ("softmax", "squareplus")
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class Attention(GraphOperator):
-    """Scaled dot-product attention along the edges, the mean over heads h:
+    """Attention along the edges, the mean over heads h; scaled dot products unless another score is given:
 
         a_ij = (1/H) sum_h softmax_j( <q_i^h, k_j^h> / sqrt(d) )       over the edges j -> i and the self-loop i -> i
 
@@ -30,8 +34,8 @@ class Attention(GraphOperator):
     replaces exp(s) by (s + sqrt(s^2 + 4)) / 2; the released code first subtracts the largest score of all edges, which
     would couple the graphs of a batch and is left out here.
 
-    Every node has one self-loop, whether the graph stores loops or not. Weights of the graph are not used. Memory is a few
-    numbers per edge and head, never edges x channels.
+    Every node has one self-loop, whether the graph stores loops or not. Weights of the graph are not used unless given.
+    Memory is a few numbers per edge and head, never edges x channels.
 
     Args:
         graph: directed or not; attention at i looks along incoming edges.
@@ -39,6 +43,8 @@ class Attention(GraphOperator):
         heads: H.
         norm: "row" or "col".
         activation: "softmax" or "squareplus".
+        score: "scaled_dot", "cosine", "pearson", "exp_kernel", "additive", or a `Score`; see `scores`.
+        weight: factors of the scores, `[entries]`, as `entry_weights(graph)` gives them, or None.
 
     Raises:
         ValueError: shapes that do not fit, heads that do not divide the width, unknown names.
@@ -55,24 +61,27 @@ class Attention(GraphOperator):
         heads: int = 1,
         norm: Literal["row", "col"] = "row",
         activation: Literal["softmax", "squareplus"] = "softmax",
+        score: str | Score = "scaled_dot",
+        weight: Tensor | None = None,
     ):
-        if norm not in NORMS:
-            raise unknown("norm", norm, NORMS)
-        if query.shape != key.shape or query.dim() != 2 or len(query) != graph.num_nodes or query.shape[1] % heads:
-            raise ValueError(
-                f"query {tuple(query.shape)} and key {tuple(key.shape)} do not fit; expected ({graph.num_nodes}, width) "
-                f"twice, with a width that {heads} heads divide"
-            )
-        if activation not in ACTIVATIONS:
-            raise unknown("activation", activation, ACTIVATIONS)
-        pattern = attention_pattern(graph)
-        if norm == "row":
-            values = attention_weights(layout_of(pattern, heads), query, key, activation)
-        else:  # the rows of the transpose
-            values = attention_weights(layout_of(pattern.transposed, heads), key, query, activation)
-            place = pattern.transposed.by_row.place
-            values = values if place is None else values.index_select(0, place)
-        super().__init__(SparseOperator(pattern, values, metzler=True, interval=(-1.0, 1.0)))
+        values = _values(graph, query, key, heads, norm, activation, score_named(score), weight, apart=False)
+        super().__init__(_stochastic(graph, values))
+
+    def blended(self, share: float | Tensor, other: Tensor) -> Attention:
+        """`(1 - share) A + share B`, with B on the same entries and as stochastic as A.
+
+        Args:
+            share: in [0, 1].
+            other: the entries of B, `[entries]`, such as `walk_weights` gives them.
+        """
+        twin = object.__new__(type(self))
+        GraphOperator.__init__(
+            twin,
+            SparseOperator(
+                self.matrix.pattern, torch.lerp(self.matrix.values, other, share), metzler=True, interval=(-1.0, 1.0)
+            ),
+        )
+        return twin
 
     def generator(self, rate: float | Tensor = 1.0) -> SparseOperator:
         """`rate (A - I)` as one matrix, the operator of `u' = rate (A - I) u`; rate is not negative."""
@@ -85,6 +94,24 @@ class Attention(GraphOperator):
     def example(cls) -> Self:
         q, k = torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         return cls(Graph.grid(2, 3), q, k, heads=2)
+
+
+def attention_by_head(
+    graph: Graph,
+    query: Tensor,
+    key: Tensor,
+    *,
+    heads: int = 1,
+    norm: Literal["row", "col"] = "row",
+    activation: Literal["softmax", "squareplus"] = "softmax",
+    score: str | Score = "scaled_dot",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """The entries of the attention of each head, `[entries, H]`, on `attention_pattern(graph)`; their mean is `Attention`.
+
+    Args, Raises: those of `Attention`.
+    """
+    return _values(graph, query, key, heads, norm, activation, score_named(score), weight, apart=True)
 
 
 def edge_softmax(scores: Tensor, segment: Tensor, count: int, activation: str = "softmax") -> Tensor:
@@ -105,32 +132,44 @@ def edge_softmax(scores: Tensor, segment: Tensor, count: int, activation: str = 
     return positive / total[segment]
 
 
-def attention_pattern(graph: Graph) -> Pattern:
-    """The edges without the graph's own self-loops and one loop per node, sorted by row; kept by the graph."""
-    if "attention" not in graph.patterns:
-        source, target = graph.edge_index
-        proper, loop = source != target, torch.arange(graph.num_nodes, device=graph.device)
-        rows, cols = torch.cat([target[proper], loop]), torch.cat([source[proper], loop])
-        c = Pattern(rows, cols, graph.num_nodes, graph.num_nodes).by_row
-        graph.patterns["attention"] = Pattern(c.rows, c.columns, graph.num_nodes, graph.num_nodes)
-    return graph.patterns["attention"]
+def _stochastic(graph: Graph, values: Tensor) -> SparseOperator:
+    return SparseOperator(attention_pattern(graph), values, metzler=True, interval=(-1.0, 1.0))
 
 
-def heads_pattern(graph: Graph, heads: int) -> Pattern:
-    """So many copies of `attention_pattern` side by side, one per head: node i of head h is row h N + i."""
-    one = attention_pattern(graph)
-    if heads == 1:
-        return one
-    name = f"attention x {heads}"
-    if name not in graph.patterns:
-        n = graph.num_nodes
-        shift = (torch.arange(heads, device=graph.device) * n).repeat_interleave(len(one))
-        graph.patterns[name] = Pattern(one.rows.repeat(heads) + shift, one.cols.repeat(heads) + shift, heads * n, heads * n)
-    return graph.patterns[name]
-
-
-def by_head(x: Tensor, heads: int) -> Tensor:
-    """`[N, H d]` with the channels of a head side by side, as `[H N, d]`."""
-    if heads == 1:
-        return x
-    return x.view(len(x), heads, -1).transpose(0, 1).reshape(heads * len(x), -1)
+def _values(
+    graph: Graph,
+    query: Tensor,
+    key: Tensor,
+    heads: int,
+    norm: str,
+    activation: str,
+    score: Score,
+    weight: Tensor | None,
+    apart: bool,
+) -> Tensor:
+    """The entries in the order of the pattern: the mean over heads, `[E]`, or those of each head, `[E, H]`."""
+    if norm not in NORMS:
+        raise unknown("norm", norm, NORMS)
+    if query.shape != key.shape or query.dim() != 2 or len(query) != graph.num_nodes or query.shape[1] % heads:
+        raise ValueError(
+            f"query {tuple(query.shape)} and key {tuple(key.shape)} do not fit; expected ({graph.num_nodes}, width) "
+            f"twice, with a width that {heads} heads divide"
+        )
+    if activation not in ACTIVATIONS:
+        raise unknown("activation", activation, ACTIVATIONS)
+    check_width(score, query.shape[1] // heads, heads)
+    pattern, place = attention_pattern(graph), None
+    if norm == "col":  # the rows of the transpose
+        pattern, query, key = pattern.transposed, key, query
+        place, order = pattern.by_row.place, pattern.by_row.order
+        weight = weight if weight is None or order is None else weight.index_select(0, order)
+    layout = layout_of(pattern, heads)
+    rows, cols, scale = score.factors(query.unflatten(1, (heads, -1)), key.unflatten(1, (heads, -1)))
+    rows, cols = rows.flatten(1), cols.flatten(1)
+    if score.plain and weight is None and not apart:
+        values = attention_weights(layout, rows, cols, activation, scale)
+    else:
+        s = score.shape(head_dots(layout, rows, cols, scale))
+        values = head_weights(layout, s if weight is None else s * weight.unsqueeze(1), activation)
+        values = values if apart else values.mean(1)
+    return values if place is None else values.index_select(0, place)

@@ -1,97 +1,35 @@
 """The weights of attention along edges from queries and keys: scores, normalisation, mean over heads, as one function.
 
-    s_eh = <q_i^h, k_j^h> / sqrt(d),   p_eh = exp(s_eh) or (s + sqrt(s^2 + 4)) / 2,   w_eh = p_eh / sum over row i of p,
-    a_e = (1/H) sum_h w_eh        for the entry e = (i, j)
+    s_eh = c <q_i^h, k_j^h>,   p_eh = exp(s_eh) or (s + sqrt(s^2 + 4)) / 2,   w_eh = p_eh / sum over row i of p,
+    a_e = (1/H) sum_h w_eh        for the entry e = (i, j), with c = 1 / sqrt(d) unless given
 
-and their gradients in closed form, with c = 1 (softmax) or 1 / sqrt(s^2 + 4) (squareplus):
+and their gradients in closed form, with r = 1 (softmax) or 1 / sqrt(s^2 + 4) (squareplus):
 
-    ds_eh = c_eh w_eh (g_e - sum over row i of g w^h) / H,   dq_i^h = sum_j ds_eh k_j^h / sqrt(d),   dk_j^h likewise
+    ds_eh = r_eh w_eh (g_e - sum over row i of g w^h) / H,   dq_i^h = c sum_j ds_eh k_j^h,   dk_j^h likewise
 
-Nothing of size edges x channels is made. Queries and keys stay where they are: the heads of node i are the rows i H + h of
-`[N H, d]`, and `HeadLayout` is the pattern between those.
+`head_weights` is the middle part alone: w from any scores s. Nothing of size edges x channels is made. Queries and keys stay
+where they are: the heads of node i are the rows i H + h of `[N H, d]`, and `HeadLayout` is the pattern between those.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from solvers import Pattern, sddmm, spmm
+from solvers import sddmm, spmm
+
+from .attention_layout import HeadLayout
+from .attention_layout import layout_of as layout_of
 
 SAFE = 60.0  # exp of scores within [-60, 60] neither over- nor underflows in float32
 
 
-@dataclass(frozen=True, eq=False)
-class HeadLayout:
-    """A pattern sorted by row, repeated for each head between the rows `i H + h` of queries and keys.
-
-    Args:
-        rows: `[E]`, of the entries in order.
-        bags: pointers `[N + 1]` and the numbers of the entries `[E]`: what sums over rows.
-        pattern: of the heads, sorted: row by row, head by head, entry by entry.
-        heads: H.
-        here, back: where `(e, h)` stands in `pattern`, `[E H]`, and the inverse; None for one head.
-    """
-
-    rows: Tensor
-    bags: tuple[Tensor, Tensor]
-    pattern: Pattern
-    heads: int
-    here: Tensor | None
-    back: Tensor | None
-
-    @staticmethod
-    def of(pattern: Pattern, heads: int) -> HeadLayout:
-        """The layout of a pattern; entries are numbered in its row-compressed order."""
-        c = pattern.by_row
-        entries = torch.arange(len(pattern), device=c.rows.device)
-        bags = (c.pointers, entries)
-        if heads == 1:
-            sorted_pattern = Pattern(c.rows, c.columns, pattern.num_rows, pattern.num_cols)
-            return HeadLayout(c.rows, bags, sorted_pattern, 1, None, None)
-        head = torch.arange(heads, device=c.rows.device)
-        start, count = c.pointers[:-1], c.pointers.diff()
-        here = (((heads - 1) * start[c.rows] + entries).unsqueeze(1) + count[c.rows].unsqueeze(1) * head).reshape(-1)
-        back = torch.empty_like(here).scatter_(0, here, torch.arange(len(here), device=here.device))
-        rows = (c.rows.unsqueeze(1) * heads + head).reshape(-1)[back]
-        cols = (c.columns.unsqueeze(1) * heads + head).reshape(-1)[back]
-        many = Pattern(rows, cols, pattern.num_rows * heads, pattern.num_cols * heads)
-        return HeadLayout(c.rows, bags, many, heads, here, back)
-
-    def by_entry(self, x: Tensor) -> Tensor:
-        """`[H E]` in the order of `pattern` as `[E, H]`."""
-        return (x if self.here is None else x.index_select(0, self.here)).view(-1, self.heads)
-
-    def by_head(self, x: Tensor) -> Tensor:
-        """`[E, H]` in the order of `pattern`, `[H E]`."""
-        return x.reshape(-1) if self.back is None else x.reshape(-1).index_select(0, self.back)
-
-    def row_sums(self, x: Tensor) -> Tensor:
-        """The sums over rows, `[E, H] -> [N, H]`."""
-        pointers, entries = self.bags
-        if x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and len(entries):
-            return F.embedding_bag(entries, x, pointers, mode="sum", include_last_offset=True)
-        return x.new_zeros(len(pointers) - 1, x.shape[1]).index_add_(0, self.rows, x)
-
-
-_LAYOUTS: WeakKeyDictionary[Pattern, dict[int, HeadLayout]] = WeakKeyDictionary()
-
-
-def layout_of(pattern: Pattern, heads: int) -> HeadLayout:
-    """The layout of a pattern, made once."""
-    made = _LAYOUTS.setdefault(pattern, {})
-    if heads not in made:
-        made[heads] = HeadLayout.of(pattern, heads)
-    return made[heads]
-
-
-def attention_weights(layout: HeadLayout, query: Tensor, key: Tensor, activation: str = "softmax") -> Tensor:
+def attention_weights(
+    layout: HeadLayout, query: Tensor, key: Tensor, activation: str = "softmax", scale: float | None = None
+) -> Tensor:
     """`a_e`, `[E]`, in the order of `layout`; rows sum to one.
 
     Differentiable any number of times and in forward mode; the first gradient is made in closed form.
@@ -101,12 +39,30 @@ def attention_weights(layout: HeadLayout, query: Tensor, key: Tensor, activation
         query: `[N, H d]`, of the rows.
         key: `[M, H d]`, of the columns.
         activation: "softmax" or "squareplus".
+        scale: c, or None for 1 / sqrt(d).
     """
+    scale = 1 / math.sqrt(query.shape[1] // layout.heads) if scale is None else scale
     if _is_transformed(query, key):
-        return _composed(layout, query, key, activation)
+        return _composed(layout, head_dots(layout, query, key, scale), activation).mean(1)
     if torch.is_grad_enabled() and (query.requires_grad or key.requires_grad):
-        return _Weights.apply(layout, query, key, activation)  # type: ignore[return-value]
-    return _weights(layout, query, key, activation)[0]
+        return _Weights.apply(layout, query, key, activation, scale)  # type: ignore[return-value]
+    return _mean(layout, _normalised(layout, head_dots(layout, query, key, scale), activation)[0])
+
+
+def head_dots(layout: HeadLayout, query: Tensor, key: Tensor, scale: float) -> Tensor:
+    """`scale <q_i^h, k_j^h>`, `[E, H]`, in the order of `layout`."""
+    width = query.shape[1] // layout.heads
+    s = sddmm(layout.pattern, query.reshape(-1, width), key.reshape(-1, width))
+    return layout.by_entry(s) * scale
+
+
+def head_weights(layout: HeadLayout, scores: Tensor, activation: str = "softmax") -> Tensor:
+    """`w_eh`, `[E, H]`, from scores `[E, H]`; the rows of each head sum to one. Differentiable as `attention_weights` is."""
+    if _is_transformed(scores):
+        return _composed(layout, scores, activation)
+    if torch.is_grad_enabled() and scores.requires_grad:
+        return _HeadWeights.apply(layout, scores, activation)  # type: ignore[return-value]
+    return _normalised(layout, scores.clone(), activation)[0]
 
 
 def positive_part(scores: Tensor, activation: str) -> Tensor:
@@ -129,41 +85,45 @@ def shifted(scores: Tensor, rows: Tensor, count: int) -> Tensor:
     return scores - largest.index_select(0, rows)
 
 
-def _scores(layout: HeadLayout, query: Tensor, key: Tensor) -> Tensor:
-    width = query.shape[1] // layout.heads
-    s = sddmm(layout.pattern, query.reshape(-1, width), key.reshape(-1, width))
-    return layout.by_entry(s) * (1 / math.sqrt(width))
-
-
-def _composed(layout: HeadLayout, query: Tensor, key: Tensor, activation: str) -> Tensor:
-    scores = _scores(layout, query, key)
+def _composed(layout: HeadLayout, scores: Tensor, activation: str) -> Tensor:
+    """`w_eh` by operations that torch can differentiate in every way."""
     if activation == "softmax":
         scores = shifted(scores, layout.rows, len(layout.bags[0]) - 1)
     p = positive_part(scores, activation)
     total = p.new_zeros(len(layout.bags[0]) - 1, layout.heads).index_add(0, layout.rows, p)
-    return (p / total.index_select(0, layout.rows)).mean(1)
+    return p / total.index_select(0, layout.rows)
 
 
-def _weights(layout: HeadLayout, query: Tensor, key: Tensor, activation: str) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The result, the weights of each head `[E, H]`, and the factor c."""
-    scores, slope = _scores(layout, query, key), None
+def _normalised(layout: HeadLayout, scores: Tensor, activation: str) -> tuple[Tensor, Tensor | None]:
+    """The weights of each head `[E, H]` and the factor r; the scores may be overwritten."""
+    slope = None
     if activation == "softmax":
         w = shifted(scores, layout.rows, len(layout.bags[0]) - 1).exp_()
     else:
         w, slope = positive_part(scores, activation), torch.rsqrt(scores * scores + 4)
     if layout.heads == 1:
-        w = w.div_(layout.row_sums(w).index_select(0, layout.rows))
-        return w.view(-1), w, slope
-    w = w.mul_(layout.row_sums(w).reciprocal_().index_select(0, layout.rows))
-    return w @ w.new_full((layout.heads,), 1 / layout.heads), w, slope
+        return w.div_(layout.row_sums(w).index_select(0, layout.rows)), slope
+    return w.mul_(layout.row_sums(w).reciprocal_().index_select(0, layout.rows)), slope
+
+
+def _mean(layout: HeadLayout, w: Tensor) -> Tensor:
+    return w.view(-1) if layout.heads == 1 else w @ w.new_full((layout.heads,), 1 / layout.heads)
+
+
+def _to_scores(layout: HeadLayout, w: Tensor, slope: Tensor | None, g: Tensor) -> Tensor:
+    """The gradient of the scores `[E, H]` from that of the weights `[E, H]` (or `[E, 1]`, the same for all heads)."""
+    d = w * g
+    d.addcmul_(w, layout.row_sums(d).index_select(0, layout.rows), value=-1)
+    return d if slope is None else d.mul_(slope)
 
 
 class _Weights(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, layout: HeadLayout, query: Tensor, key: Tensor, activation: str) -> Tensor:
-        out, w, slope = _weights(layout, query.detach(), key.detach(), activation)
-        ctx.layout, ctx.activation = layout, activation
+    def forward(ctx: Any, layout: HeadLayout, query: Tensor, key: Tensor, activation: str, scale: float) -> Tensor:
+        w, slope = _normalised(layout, head_dots(layout, query.detach(), key.detach(), scale), activation)
+        ctx.layout, ctx.activation, ctx.scale = layout, activation, scale
         ctx.save_for_backward(query, key, w, slope)
+        out = _mean(layout, w)
         return out.clone() if layout.heads == 1 else out
 
     @staticmethod
@@ -171,24 +131,42 @@ class _Weights(torch.autograd.Function):
         query, key, w, slope = ctx.saved_tensors
         layout = ctx.layout
         if torch.is_grad_enabled():  # to be differentiated again
-            return None, *_recomposed(layout, query, key, ctx.activation, g), None
+            return None, *_recomposed(layout, query, key, ctx.activation, ctx.scale, g), None, None
         width = query.shape[1] // layout.heads
-        d = w * g.unsqueeze(1)
-        d.addcmul_(w, layout.row_sums(d).index_select(0, layout.rows), value=-1)
-        d = d if slope is None else d.mul_(slope)
-        d = layout.by_head(d.mul_(1 / (layout.heads * math.sqrt(width))))
+        d = layout.by_head(_to_scores(layout, w, slope, g.unsqueeze(1)).mul_(ctx.scale / layout.heads))
         to_query = to_key = None
         if ctx.needs_input_grad[1]:
             to_query = spmm(layout.pattern, d, key.reshape(-1, width), d).view_as(query)
         if ctx.needs_input_grad[2]:
             to_key = spmm(layout.pattern.transposed, d, query.reshape(-1, width)).view_as(key)
-        return None, to_query, to_key, None
+        return None, to_query, to_key, None, None
 
 
-def _recomposed(layout: HeadLayout, query: Tensor, key: Tensor, activation: str, g: Tensor) -> list[Tensor | None]:
+class _HeadWeights(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, layout: HeadLayout, scores: Tensor, activation: str) -> Tensor:
+        w, slope = _normalised(layout, scores.detach().clone(), activation)
+        ctx.layout, ctx.activation = layout, activation
+        ctx.save_for_backward(scores, w, slope)
+        return w
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
+        scores, w, slope = ctx.saved_tensors
+        if not torch.is_grad_enabled():
+            return None, _to_scores(ctx.layout, w, slope, g), None
+        s = scores.view_as(scores)
+        (to_scores,) = torch.autograd.grad(_composed(ctx.layout, s, ctx.activation), s, g, create_graph=True)
+        return None, to_scores, None
+
+
+def _recomposed(
+    layout: HeadLayout, query: Tensor, key: Tensor, activation: str, scale: float, g: Tensor
+) -> list[Tensor | None]:
     q, k = query.view_as(query), key.view_as(key)
     inputs = [x for x in (q, k) if x.requires_grad]
-    found = iter(torch.autograd.grad(_composed(layout, q, k, activation), inputs, g, create_graph=True))
+    weights = _composed(layout, head_dots(layout, q, k, scale), activation).mean(1)
+    found = iter(torch.autograd.grad(weights, inputs, g, create_graph=True))
     return [next(found) if x.requires_grad else None for x in (q, k)]
 
 

@@ -2,74 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from solvers import LinearFlow, LinearOperator, unknown
+from solvers import LinearFlow, unknown
 
 from ..graph import Graph
-from ..operators.attention import ACTIVATIONS, NORMS, Attention
+from ..operators.attention import ACTIVATIONS, NORMS
+from ..operators.attention_pattern import entry_weights, strongest_edges, walk_weights
+from ..operators.scores import SCORES, ExpKernel, Score, check_width, score_named
+from .attentive import AttentiveDiffusion as AttentiveDiffusion
 from .base import GraphPDE
+from .rewired import rewired
+
+if TYPE_CHECKING:
+    from ..transform import Transform
 
 MODES = ("frozen", "recomputed")
 SOURCES = ("False", "True", "detached")
-
-
-@dataclass(frozen=True, eq=False)
-class AttentiveDiffusion:
-    """`u' = rate (A(u) - I) u + s`: a semilinear field whose linear part follows the state.
-
-    Args:
-        graph: the edges.
-        query, key: weights, `[H d, C]`.
-        query_bias, key_bias: `[H d]`, or None.
-        rate: alpha, a scalar tensor.
-        heads, norm, activation: of the attention.
-        source: s, `[N, C]`, or None.
-    """
-
-    graph: Graph
-    query: Tensor
-    key: Tensor
-    query_bias: Tensor | None
-    key_bias: Tensor | None
-    rate: Tensor
-    heads: int
-    norm: Literal["row", "col"]
-    activation: Literal["softmax", "squareplus"]
-    source: Tensor | None = None
-
-    def attention(self, y: Tensor) -> Attention:
-        """A(y)."""
-        q, k = F.linear(y, self.query, self.query_bias), F.linear(y, self.key, self.key_bias)
-        return Attention(self.graph, q, k, heads=self.heads, norm=self.norm, activation=self.activation)
-
-    def __call__(self, t: Tensor, y: Tensor) -> Tensor:
-        out = self.rate * (self.attention(y).matvec(y) - y)
-        return out if self.source is None else out + self.source
-
-    def linear_part(self, t: Tensor, y: Tensor) -> LinearOperator:
-        return self.attention(y).generator(self.rate)
-
-    def nonlinear_part(self, t: Tensor, y: Tensor) -> Tensor:
-        return torch.zeros_like(y) if self.source is None else self.source.expand_as(y)
+RATES = ("learned", "per_channel")
 
 
 class GRAND(GraphPDE):
     """`u' = alpha (A - I) u + beta u0`, with attention A along the edges (see `Attention`), self-loops included.
 
-    attention="frozen": A = A(u0), once (GRAND-l): a linear field, `LinearFlow(alpha (A - I), beta u0)`.
-    attention="recomputed": A = A(u) at every evaluation (GRAND-nl): a semilinear field.
+    The paper's models are, and `neuralpde train --pde` calls,
+
+        grand-l       attention="frozen": A = A(u0), once: a linear field, `LinearFlow(alpha (A - I), beta u0)`
+        grand-nl      attention="recomputed": A = A(u) at every evaluation: a semilinear field
+        grand-nl-rw   as grand-nl, with `rewire=GDC(...)` and `drop_weakest`
 
     alpha = sigmoid(a) with a = 0 at the start; beta starts at 0 and exists with a source. Keys and queries start small, so
-    that A starts close to uniform; only queries have a bias (only keys with norm="col"), since the other's would cancel in
-    the softmax.
+    that A starts close to uniform; only queries have a bias (only keys with norm="col") where the other's would cancel.
 
-    With norm="row" and no source a maximum principle holds: u stays between the least and the largest value of u0.
+    With norm="row" and no source a maximum principle holds: u stays between the least and the largest value of u0. With
+    norm="col" and no source the sum of u is kept. Mixed channels have neither.
 
     Args:
         channels: C.
@@ -80,12 +52,25 @@ class GRAND(GraphPDE):
             the diffusion only, which on few labels generalises better (Cora, public split: about a point).
         norm: "row" (the paper's: rows sum to one) or "col" (columns do: what the released tuned runs use).
         activation: "softmax" or "squareplus".
+        score: "scaled_dot", "cosine", "pearson", "exp_kernel" (sigma and l are learned, 1 at the start) or "additive" (GAT's;
+            queries and keys are then one number per head); see `neuralpde.operators.scores`.
+        alpha: "learned", "per_channel" (a rate for each channel) or a fixed number, not negative.
+        mix_channels: `mean_h A_h u V_h' O'` in place of A u, with learned V and O; the equation stays linear in u.
+        mix_walk: `(1 - g) A + g R` in place of A, with the random walk R = D^-1 (W + I) (or its column form) and a learned g,
+            sigmoid of 0 at the start.
+        reweight: multiply scores by the weights of the edges (1 for self-loops that are not stored) before normalisation.
+        augment: channels, zero at the start, that the state has beside u and that are not read. Only mixed channels feed them.
+        drop_weakest: share of the edges of each graph, those with the least attention A(u0), that is left out of a solve, in
+            training and evaluation alike; attention is normalised over the rest, and trained. Self-loops stay.
+        rewire: a transform of the graph, such as `GDC(top_k=16)`; done once for each graph.
 
     Raises:
-        ValueError: heads that do not divide the attention width, unknown names.
+        ValueError: heads that do not divide the attention width or are too narrow for the score, unknown names, numbers out of
+            range.
+        GraphError: from `on`: mix_walk with negative weights.
 
     Reference: B. Chamberlain, J. Rowbottom, M. Gorinova, S. Webb, E. Rossi, M. Bronstein, GRAND: Graph Neural Diffusion
-        (2021), eqs. 3-5 and 10; https://github.com/twitter-research/graph-neural-pde.
+        (2021), eqs. 3-5, 10 and 12; https://github.com/twitter-research/graph-neural-pde.
     """
 
     def __init__(
@@ -98,6 +83,14 @@ class GRAND(GraphPDE):
         source: bool | Literal["detached"] = False,
         norm: Literal["row", "col"] = "row",
         activation: Literal["softmax", "squareplus"] = "softmax",
+        score: Literal["scaled_dot", "cosine", "pearson", "exp_kernel", "additive"] = "scaled_dot",
+        alpha: float | Literal["learned", "per_channel"] = "learned",
+        mix_channels: bool = False,
+        mix_walk: bool = False,
+        reweight: bool = False,
+        augment: int = 0,
+        drop_weakest: float = 0.0,
+        rewire: Transform | None = None,
     ):
         super().__init__()
         for what, got, known in (
@@ -105,37 +98,66 @@ class GRAND(GraphPDE):
             ("norm", norm, NORMS),
             ("activation", activation, ACTIVATIONS),
             ("source", str(source), SOURCES),
+            ("score", score, tuple(SCORES)),
         ):
             if got not in known:
                 raise unknown(what, got, known)
-        if attention_dim % heads:
-            raise ValueError(f"attention_dim = {attention_dim} is not a multiple of heads = {heads}")
+        _check(heads, attention_dim, alpha, augment, drop_weakest)
+        width = heads if score == "additive" else attention_dim
+        check_width(score_named(score), width // heads, heads)
         self.channels, self.heads, self.attention, self.source = channels, heads, attention, source
         self.norm: Literal["row", "col"] = norm
         self.activation: Literal["softmax", "squareplus"] = activation
-        self.query = nn.Linear(channels, attention_dim, bias=norm == "row")
-        self.key = nn.Linear(channels, attention_dim, bias=norm == "col")
-        self.alpha_raw = nn.Parameter(torch.zeros(()))
+        self.score, self.reweight, self.augment, self.drop_weakest = score, reweight, augment, float(drop_weakest)
+        self.rewire = rewire
+        state, both = channels + augment, score in ("cosine", "pearson")
+        self.query = nn.Linear(state, width, bias=both or norm == "row")
+        self.key = nn.Linear(state, width, bias=both or norm == "col")
+        self.alpha_fixed = None if isinstance(alpha, str) else float(alpha)
+        rates = (state,) if alpha == "per_channel" else ()
+        self.alpha_raw = nn.Parameter(torch.zeros(rates)) if self.alpha_fixed is None else None
         self.beta = nn.Parameter(torch.zeros(())) if source else None
+        self.sigma = nn.Parameter(torch.ones(())) if score == "exp_kernel" else None
+        self.length = nn.Parameter(torch.ones(())) if score == "exp_kernel" else None
+        self.share_raw = nn.Parameter(torch.zeros(())) if mix_walk else None
+        self.value = nn.Linear(state, attention_dim, bias=False) if mix_channels else None
+        self.out = nn.Linear(attention_dim // heads, state, bias=False) if mix_channels else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw keys and queries anew, a tenth of Glorot's size; alpha = 1/2, beta = 0."""
-        for linear in (self.query, self.key):
-            nn.init.xavier_uniform_(linear.weight, gain=0.1)
-            if linear.bias is not None:
-                nn.init.zeros_(linear.bias)
-        nn.init.zeros_(self.alpha_raw)
-        if self.beta is not None:
-            nn.init.zeros_(self.beta)
+        """Draw keys and queries anew, a tenth of Glorot's size; alpha = 1/2, beta = 0, g = 1/2, V and O as Glorot's."""
+        for linear, gain in ((self.query, 0.1), (self.key, 0.1), (self.value, 1.0), (self.out, 1.0)):
+            if linear is not None:
+                nn.init.xavier_uniform_(linear.weight, gain=gain)
+                if linear.bias is not None:
+                    nn.init.zeros_(linear.bias)
+        for zero in (self.alpha_raw, self.beta, self.share_raw):
+            if zero is not None:
+                nn.init.zeros_(zero)
+        for one in (self.sigma, self.length):
+            if one is not None:
+                nn.init.ones_(one)
 
     @property
     def alpha(self) -> Tensor:
-        """The rate of the diffusion, in (0, 1)."""
+        """The rate of the diffusion, learned ones in (0, 1): a scalar tensor, or one per channel of the state."""
+        if self.alpha_raw is None:
+            return self.query.weight.new_tensor(self.alpha_fixed)
         return torch.sigmoid(self.alpha_raw)
 
     def on(self, graph: Graph, u0: Tensor) -> LinearFlow | AttentiveDiffusion:
-        source = None if self.beta is None else self.beta * (u0.detach() if self.source == "detached" else u0)
+        graph, z0 = rewired(graph, self.rewire), self.lift(graph, u0)
+        source = None if self.beta is None else self.beta * (z0.detach() if self.source == "detached" else z0)
+        field = self._field(graph, source, u0.dtype)
+        if self.drop_weakest:
+            with torch.no_grad():
+                values = field.attention(z0).matrix.values
+            field = self._field(strongest_edges(graph, values, self.drop_weakest), source, u0.dtype)
+        if self.attention == "recomputed":
+            return field
+        return LinearFlow(field.generator(z0), source)
+
+    def _field(self, graph: Graph, source: Tensor | None, dtype: torch.dtype) -> AttentiveDiffusion:
         field = AttentiveDiffusion(
             graph,
             self.query.weight,
@@ -147,14 +169,29 @@ class GRAND(GraphPDE):
             self.norm,
             self.activation,
             source,
+            self._score(),
+            entry_weights(graph, dtype) if self.reweight else None,
         )
-        if self.attention == "recomputed":
-            return field
-        return LinearFlow(field.attention(u0).generator(field.rate), source)
+        if self.share_raw is not None:
+            field = replace(field, walk=walk_weights(graph, self.norm, dtype), share=torch.sigmoid(self.share_raw))
+        if self.value is not None and self.out is not None:
+            field = replace(field, value=self.value.weight, out=self.out.weight)
+        return field
+
+    def _score(self) -> Score:
+        if self.sigma is not None and self.length is not None:
+            return ExpKernel(self.sigma, self.length)
+        return score_named(self.score)
+
+    def lift(self, graph: Graph, u0: Tensor) -> Tensor:
+        return F.pad(u0, (0, self.augment)) if self.augment else u0
+
+    def read(self, y: Tensor) -> Tensor:
+        return y[..., : self.channels] if self.augment else y
 
     def conserved(self, graph: Graph) -> Tensor | None:
-        """Ones, `[N]`, with norm="col" and no source: the sum of u is constant; else None."""
-        if self.norm == "row" or self.beta is not None:
+        """Ones, `[N]`, with norm="col", no source and no mixed channels: the sum of u is constant; else None."""
+        if self.norm == "row" or self.beta is not None or self.value is not None:
             return None
         return torch.ones(graph.num_nodes, dtype=torch.float64, device=graph.device)
 
@@ -167,3 +204,17 @@ class GRAND(GraphPDE):
             for p in pde.parameters():
                 p.copy_(torch.randn(p.shape, generator=generator, dtype=p.dtype))
         return pde, Graph.grid(2, 3), torch.randn(6, 3, generator=generator, dtype=torch.float64)
+
+
+def _check(heads: int, attention_dim: int, alpha: float | str, augment: int, drop_weakest: float) -> None:
+    if heads < 1 or attention_dim % heads:
+        raise ValueError(f"attention_dim = {attention_dim} is not a multiple of heads = {heads}")
+    if isinstance(alpha, str):
+        if alpha not in RATES:
+            raise unknown("alpha", alpha, RATES)
+    elif not 0 <= alpha < math.inf:
+        raise ValueError(f"alpha = {alpha}; expected a finite number >= 0, or one of {', '.join(map(repr, RATES))}")
+    if augment < 0:
+        raise ValueError(f"augment = {augment}; expected a number of channels, 0 or more")
+    if not 0 <= drop_weakest < 1:
+        raise ValueError(f"drop_weakest = {drop_weakest}; expected 0 <= drop_weakest < 1, the share of the edges to leave out")
