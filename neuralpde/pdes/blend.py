@@ -12,14 +12,18 @@ from solvers import LinearFlow, unknown
 
 from ..graph import Graph
 from ..operators.attention import ACTIVATIONS, NORMS
+from ..operators.scores import ExpKernel, check_width, score_named
+from .attentive import AttentiveDiffusion
 from .base import GraphPDE
-from .grand import MODES, SOURCES, AttentiveDiffusion
+from .grand import MODES, SOURCES
 from .positions import node_positions
 
 if TYPE_CHECKING:
     from ..transform import Transform
 
-SCORES = ("concatenated", "product")
+KERNELS = ("joint", "product")
+SCORES = ("scaled_dot", "cosine", "pearson", "exp_kernel")
+FACTORS = ("scaled_dot", "exp_kernel")  # of which there are products
 
 
 class BLEND(GraphPDE):
@@ -27,9 +31,10 @@ class BLEND(GraphPDE):
 
     A is attention along the edges (see `Attention`), self-loops included, on features and positions:
 
-        "concatenated":  s_ij = <Q z_i, K z_j> / sqrt(d)
-        "product":       s_ij = <Q_x x_i, K_x x_j> / sqrt(d_x) + <Q_p p_i, K_p p_j> / sqrt(d_p), halves of d: the softmax is
-                         then of a product of kernels, exp of the one times exp of the other
+        "joint":    one kernel, of queries Q z_i and keys K z_j
+        "product":  a kernel of Q_x x_i and K_x x_j times one of Q_p p_i and K_p p_j, each of half the width. With
+                    "scaled_dot" the kernels are exp(s), before the softmax's normalisation; with "exp_kernel" scores are
+                    sigma^2 exp(-|q_x - k_x|^2 / (2 l_x^2)) exp(-|q_p - k_p|^2 / (2 l_p^2)), as in the released code
 
     attention="frozen": A = A(Z0), once: a linear field (what the tuned runs of the released code solve).
     attention="recomputed": A = A(Z) at every evaluation: a semilinear field.
@@ -39,7 +44,8 @@ class BLEND(GraphPDE):
 
     With `rewire`, a transform such as `KNN(8, of="state")`, edges are chosen anew at the start of every solve, from Z0, which
     the transform finds as the node data "state"; no gradient passes through the choice. They stay for the length of the
-    solve: edges that change on the way are not offered.
+    solve: edges that change on the way are not offered. (Apply a transform that looks at the graph alone, such as `GDC`, to the
+    graph beforehand: here it would be done again for every solve.)
 
     It is a diffusion with attention, not the descent of a Polyakov energy: that is `BeltramiFlow`.
 
@@ -52,14 +58,16 @@ class BLEND(GraphPDE):
         heads: H.
         attention_dim: H d, the width of keys and queries; H divides it (2 H with "product").
         attention: "frozen" or "recomputed".
-        scores: "concatenated" or "product".
+        score: "scaled_dot", "cosine", "pearson" or "exp_kernel" (sigma and lengths are learned, 1 at the start).
+        kernels: "joint" or "product" (of "scaled_dot" and "exp_kernel").
         source: add beta Z0; "detached" as a constant.
         norm: "row" or "col".
         activation: "softmax" or "squareplus".
         rewire: a transform that makes the edges of each solve.
 
     Raises:
-        ValueError: heads that do not divide the attention width, unknown names.
+        ValueError: heads that do not divide the attention width or are too narrow for the score, unknown names, a product
+            of other scores.
         GraphError: from `on`, without the positions.
 
     Reference: B. Chamberlain, J. Rowbottom, D. Eynard, F. Di Giovanni, X. Dong, M. Bronstein, Beltrami flow and neural
@@ -77,7 +85,8 @@ class BLEND(GraphPDE):
         heads: int = 4,
         attention_dim: int = 16,
         attention: Literal["frozen", "recomputed"] = "frozen",
-        scores: Literal["concatenated", "product"] = "concatenated",
+        score: Literal["scaled_dot", "cosine", "pearson", "exp_kernel"] = "scaled_dot",
+        kernels: Literal["joint", "product"] = "joint",
         source: bool | Literal["detached"] = False,
         norm: Literal["row", "col"] = "row",
         activation: Literal["softmax", "squareplus"] = "softmax",
@@ -86,31 +95,37 @@ class BLEND(GraphPDE):
         super().__init__()
         for what, got, known in (
             ("attention", attention, MODES),
-            ("scores", scores, SCORES),
+            ("kernels", kernels, KERNELS),
+            ("score", score, SCORES),
             ("norm", norm, NORMS),
             ("activation", activation, ACTIVATIONS),
             ("source", str(source), SOURCES),
         ):
             if got not in known:
                 raise unknown(what, got, known)
-        parts = 2 if scores == "product" else 1
+        if kernels == "product" and score not in FACTORS:
+            raise ValueError(f'score={score!r} with kernels="product"; there are products of {" and of ".join(FACTORS)}')
+        parts = 2 if kernels == "product" else 1
         if attention_dim % (parts * heads):
-            raise ValueError(f"attention_dim = {attention_dim} is not a multiple of {parts * heads} ({heads} heads, {scores})")
+            raise ValueError(f"attention_dim = {attention_dim} is not a multiple of {parts * heads} ({heads} heads, {kernels})")
+        check_width(score_named(score), attention_dim // heads, heads)
         self.channels, self.encoding_channels, self.pos_channels = channels, encoding_channels, pos_channels
         self.positions, self.scale, self.heads, self.attention = positions, float(scale), heads, attention
-        self.scores, self.source, self.rewire = scores, source, rewire
+        self.score, self.kernels, self.source, self.rewire = score, kernels, source, rewire
         self.norm: Literal["row", "col"] = norm
         self.activation: Literal["softmax", "squareplus"] = activation
-        widths = [channels + pos_channels] if parts == 1 else [channels, pos_channels]
+        widths, both = [channels + pos_channels] if parts == 1 else [channels, pos_channels], score in ("cosine", "pearson")
         self.position = nn.Linear(encoding_channels, pos_channels, bias=False)
-        self.query = nn.ModuleList(nn.Linear(w, attention_dim // parts, bias=norm == "row") for w in widths)
-        self.key = nn.ModuleList(nn.Linear(w, attention_dim // parts, bias=norm == "col") for w in widths)
+        self.query = nn.ModuleList(nn.Linear(w, attention_dim // parts, bias=both or norm == "row") for w in widths)
+        self.key = nn.ModuleList(nn.Linear(w, attention_dim // parts, bias=both or norm == "col") for w in widths)
         self.alpha_raw = nn.Parameter(torch.zeros(()))
         self.beta = nn.Parameter(torch.zeros(())) if source else None
+        self.sigma = nn.Parameter(torch.ones(())) if score == "exp_kernel" else None
+        self.length = nn.Parameter(torch.ones(parts)) if score == "exp_kernel" else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw W anew, keys and queries at a tenth of Glorot's size; alpha = 1/2, beta = 0."""
+        """Draw W anew, keys and queries at a tenth of Glorot's size; alpha = 1/2, beta = 0, sigma = l = 1."""
         self.position.reset_parameters()
         for linear in (*self.query, *self.key):
             nn.init.xavier_uniform_(linear.weight, gain=0.1)  # type: ignore[arg-type]
@@ -119,6 +134,9 @@ class BLEND(GraphPDE):
         nn.init.zeros_(self.alpha_raw)
         if self.beta is not None:
             nn.init.zeros_(self.beta)
+        for one in (self.sigma, self.length):
+            if one is not None:
+                nn.init.ones_(one)
 
     @property
     def alpha(self) -> Tensor:
@@ -131,27 +149,29 @@ class BLEND(GraphPDE):
             graph = self.rewire(graph.with_node(state=z0.detach()))
         source = None if self.beta is None else self.beta * (z0.detach() if self.source == "detached" else z0)
         (query, query_bias), (key, key_bias) = self._weights(self.query), self._weights(self.key)
+        score = score_named(self.score) if self.sigma is None else ExpKernel(self.sigma)
         field = AttentiveDiffusion(
-            graph, query, key, query_bias, key_bias, self.alpha, self.heads, self.norm, self.activation, source
+            graph, query, key, query_bias, key_bias, self.alpha, self.heads, self.norm, self.activation, source, score
         )
         if self.attention == "recomputed":
             return field
-        return LinearFlow(field.attention(z0).generator(field.rate), source)
+        return LinearFlow(field.generator(z0), source)
 
     def _weights(self, parts: nn.ModuleList) -> tuple[Tensor, Tensor | None]:
-        """One map of Z, head by head: `[H d, channels + pos_channels]`, and its bias.
+        """One map of Z, head by head: `[H d, channels + pos_channels]`, and its bias; lengths of kernels are in it.
 
-        Two maps become blocks; as queries and keys have the same factor, 2^(1/4), scores are over sqrt(d / 2) instead of d.
+        Of two maps each is a block. Queries and keys of scaled dots then have the factor 2^(1/4): sqrt(d / 2), not sqrt(d).
         """
         first, last = parts[0], parts[-1]
-        if first is last:
-            return first.weight, first.bias  # type: ignore[return-value]
-        of_x, of_p = (part.weight.view(self.heads, -1, part.in_features) for part in (first, last))  # type: ignore[operator]
-        weight = torch.cat([F.pad(of_x, (0, of_p.shape[-1])), F.pad(of_p, (of_x.shape[-1], 0))], 1).flatten(0, 1)
-        if first.bias is None:
-            return weight * 2**0.25, None
-        bias = torch.cat([part.bias.view(self.heads, -1) for part in (first, last)], 1).flatten()  # type: ignore[operator]
-        return weight * 2**0.25, bias * 2**0.25
+        weights = [part.weight.view(self.heads, -1, part.in_features) for part in parts]  # type: ignore[operator]
+        biases = None if first.bias is None else [part.bias.view(self.heads, -1) for part in parts]  # type: ignore[operator]
+        factors = [2**0.25 if first is not last else 1.0] * len(parts) if self.length is None else 1 / self.length
+        weights = [w * f for w, f in zip(weights, factors, strict=True)]
+        if first is not last:
+            x, p = weights
+            weights = [F.pad(x, (0, p.shape[-1])), F.pad(p, (x.shape[-1], 0))]
+        bias = None if biases is None else torch.cat([b * f for b, f in zip(biases, factors, strict=True)], 1).flatten()
+        return torch.cat(weights, 1).flatten(0, 1), bias
 
     def lift(self, graph: Graph, u0: Tensor) -> Tensor:
         """`(u0, P)`, `[nodes, channels + pos_channels]`."""
@@ -169,10 +189,18 @@ class BLEND(GraphPDE):
 
     @classmethod
     def example(cls) -> tuple[BLEND, Graph, Tensor]:
-        """Recomputed attention, two heads, product scores and a source on a grid of six nodes and their places."""
+        """Recomputed attention, two heads, a product of kernels and a source on a grid of six nodes and their places."""
         generator = torch.Generator().manual_seed(0)
         pde = cls(
-            3, 2, pos_channels=2, heads=2, attention_dim=8, attention="recomputed", scores="product", source=True
+            3,
+            2,
+            pos_channels=2,
+            heads=2,
+            attention_dim=8,
+            attention="recomputed",
+            score="exp_kernel",
+            kernels="product",
+            source=True,
         ).double()
         with torch.no_grad():
             for p in pde.parameters():

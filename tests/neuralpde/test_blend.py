@@ -62,7 +62,7 @@ def test_both_channels_diffuse_by_attention_on_both(graph, u0):
 
 @pytest.mark.parametrize("norm", ["row", "col"])
 def test_product_scores_multiply_a_kernel_of_features_and_one_of_positions(graph, u0, norm):
-    pde = loud(scores="product", norm=norm)
+    pde = loud(kernels="product", norm=norm)
     z = pde.lift(graph, u0)
     both = [
         heads(q, x, 2) @ heads(k, x, 2).mT / math.sqrt(2)
@@ -71,6 +71,22 @@ def test_product_scores_multiply_a_kernel_of_features_and_one_of_positions(graph
     scores = both[0] + both[1]
     a = dense_attention(graph, scores) if norm == "row" else dense_attention(graph, scores.mT).T
     torch.testing.assert_close(pde.on(graph, u0)(ZERO, z), pde.alpha * (a @ z - z), rtol=0, atol=1e-13)
+
+
+def test_exponential_kernels_multiply(graph, u0):
+    pde = loud(score="exp_kernel", kernels="product")
+    z = pde.lift(graph, u0)
+    far = [
+        torch.cdist(heads(q, x, 2), heads(k, x, 2)).square() / (2 * length**2)
+        for q, k, x, length in zip(pde.query, pde.key, (z[:, :3], z[:, 3:]), pde.length, strict=True)
+    ]
+    a = dense_attention(graph, pde.sigma**2 * torch.exp(-far[0]) * torch.exp(-far[1]))
+    torch.testing.assert_close(pde.on(graph, u0)(ZERO, z), pde.alpha * (a @ z - z), rtol=0, atol=1e-13)
+    joint = loud(score="exp_kernel")
+    z = joint.lift(graph, u0)
+    far = torch.cdist(heads(joint.query[0], z, 2), heads(joint.key[0], z, 2)).square() / (2 * joint.length**2)
+    a = dense_attention(graph, joint.sigma**2 * torch.exp(-far))
+    torch.testing.assert_close(joint.on(graph, u0)(ZERO, z), joint.alpha * (a @ z - z), rtol=0, atol=1e-13)
 
 
 def test_it_is_grand_on_the_joined_state(graph, u0):
@@ -94,12 +110,12 @@ def test_it_is_grand_on_the_joined_state(graph, u0):
 
 
 def test_frozen_is_linear_with_the_exact_solution(graph, u0):
-    pde = loud(scores="product")
+    pde = loud(kernels="product")
     field, z0 = pde.on(graph, u0), pde.lift(graph, u0).detach()
     assert isinstance(field, LinearFlow)
     exact = torch.from_numpy(expm(1.5 * field.operator.to_dense().detach().numpy())) @ z0
     torch.testing.assert_close(simulate(pde, graph, u0, 1.5, rtol=1e-10).u[-1].detach(), exact[:, :3], rtol=0, atol=1e-8)
-    moving = loud(scores="product", attention="recomputed").on(graph, u0)
+    moving = loud(kernels="product", attention="recomputed").on(graph, u0)
     assert isinstance(moving, Semilinear) and not isinstance(moving, LinearFlow)
     torch.testing.assert_close(moving(ZERO, z0), field(ZERO, z0), rtol=0, atol=1e-14)
 
@@ -150,7 +166,15 @@ class TestRewiring:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"attention": "recomputed"}, {"norm": "col"}, {"scores": "product", "norm": "col", "activation": "squareplus"}],
+    [
+        {},
+        {"attention": "recomputed"},
+        {"norm": "col"},
+        {"score": "cosine", "attention": "recomputed"},
+        {"score": "pearson", "norm": "col"},
+        {"score": "exp_kernel", "norm": "col", "source": "detached"},
+        {"kernels": "product", "norm": "col", "activation": "squareplus"},
+    ],
     ids=str,
 )
 def test_contract_of_variants(graph, u0, options):
@@ -184,9 +208,11 @@ def test_a_classifier_with_encodings_trains_and_is_saved(tmp_path):
 
 def test_refusals(graph, u0):
     with pytest.raises(ValueError, match="not a multiple of 8"):
-        BLEND(3, attention_dim=12, scores="product")
+        BLEND(3, attention_dim=12, kernels="product")
+    with pytest.raises(ValueError, match="there are products of scaled_dot and of exp_kernel"):
+        BLEND(3, score="cosine", kernels="product")
     with pytest.raises(ValueError, match="Did you mean 'product'"):
-        BLEND(3, scores="produkt")
+        BLEND(3, kernels="produkt")
     with pytest.raises(GraphError, match=r"takes positions from 'place', and .* has pos; .*with_node\(place="):
         BLEND(3, positions="place").double().on(graph, u0)
     with pytest.raises(GraphError, match="made for 5 position channels; 'pos' of the graph is"):
