@@ -59,7 +59,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Table:
-    """Runs of several recipes, on the same splits or not. `print(table)` gives a line for each recipe.
+    """Runs of several recipes, on the same splits or not.
+
+    `print(table)` gives a line for each recipe: mean and standard deviation over splits, the 95 % interval of the mean, mean
+    evaluations and seconds of a run.
 
     Args:
         runs: in any order.
@@ -115,7 +118,8 @@ class Table:
         lines = [("", "splits", "runs", "test %", "95 % interval", "validation %", "evaluations", "seconds")]
         for name in self.recipes:
             test, val = self.summary(name), self.summary(name, "val_accuracy")
-            low, high = (f"{100 * x:.2f}" for x in test.interval)
+            low, high = (100 * x for x in test.interval)
+            spread = "" if test.count == 1 else f" +- {100 * test.std:.2f}"
             mine = [run for run in self.runs if run.recipe == name]
             mean = [sum(getattr(run, c) for run in mine) / len(mine) for c in ("evaluations", "seconds")]
             lines.append(
@@ -123,8 +127,8 @@ class Table:
                     name,
                     str(len({run.split for run in mine})),
                     str(test.runs),
-                    f"{100 * test.mean:.2f} +- {100 * test.std:.2f}",
-                    f"{low} .. {high}",
+                    f"{100 * test.mean:.2f}{spread}",
+                    f"{low:.2f} .. {high:.2f}" if spread else "-",
                     f"{100 * val.mean:.2f}",
                     f"{mean[0]:.0f}",
                     f"{mean[1]:.1f}",
