@@ -20,8 +20,9 @@ Weighted = tuple[Graph, Tensor]  # edges j -> i without loops, and their weights
 
 @dataclass(frozen=True)
 class AttentionEnergy(Observable):
-    """`E = 1/2 sum over i != j of g_ij |x_i - x_j|^2`, g the operator of the flow at this moment, such as rate x attention.
+    """Roughness along the attention: `E = 1/2 sum over i != j of g_ij |x_i - x_j|^2`, g the flow's operator now.
 
+    With GRAND's u' = rate (A - 1) u, g is rate times the attention A.
     A quadratic form sees the symmetric part (G + G')/2 only, and so does this: for attention that is not symmetric it is not
     a Lyapunov function of the flow. It vanishes on constants. Without a field g are the graph's weights, each row divided by
     its sum; then it is `1/2 sum d_i P_ij |x_i - x_j|^2` without the degrees.
@@ -29,7 +30,7 @@ class AttentionEnergy(Observable):
     Raises:
         TypeError: from the reading, if the field has no sparse linear part.
 
-    Reference: B. Chamberlain et al. (2021), GRAND: Graph neural diffusion, section 3.
+    Reference: B. Chamberlain et al. (2021), GRAND: Graph neural diffusion.
     """
 
     @property
@@ -53,7 +54,9 @@ class AttentionEnergy(Observable):
 
 @dataclass(frozen=True)
 class AttentionEntropy(Observable):
-    """`mean over i of H_i`, `H_i = -sum over j of p_ij ln p_ij`, p the weights of the neighbours of i, divided by their sum.
+    """How spread out attention is: `mean over i of H_i`, `H_i = -sum over j of p_ij ln p_ij`.
+
+    p are the weights of the neighbours of i, divided by their sum.
 
     From 0, one neighbour takes it all, to the mean of ln(number of neighbours), attention that does not choose. A node's
     weight for itself is left aside, and so is the rate of the flow. The weights are those of the field's operator at this

@@ -12,14 +12,14 @@ from solvers import Space, VectorField
 
 from ..graph import Graph
 from .base import Observable, Reading
-from .energy import check_normalization, kernel_vector
+from .energy import check_normalization, kernel_vector, warn_kernel
 from .features import as_real, magnitude, node_features
 from .kernel import Projection, outside_constants, outside_kernel, outside_span
 
 
 @dataclass(frozen=True)
 class ConsensusDistance(Observable):
-    """`|X - 1 mean(X)|_F`, the distance from agreement of all nodes of a graph.
+    """The distance from agreement of all nodes of a graph: `|X - 1 mean(X)|_F`.
 
     Zero if and only if X is constant, for every graph. An operator whose kernel is not the constants (`"sym"`) smooths without
     bringing it to zero: take `KernelDistance` there, and on graphs of several components.
@@ -27,7 +27,7 @@ class ConsensusDistance(Observable):
     Args:
         relative: divide by |X|_F: free of scale, between 0 and 1; NaN for X = 0.
 
-    Reference: Rusch, Bronstein & Mishra (2023), A survey on oversmoothing in graph neural networks, section 2.
+    Reference: Rusch, Bronstein & Mishra (2023), A survey on oversmoothing in graph neural networks.
     """
 
     relative: bool = False
@@ -47,7 +47,10 @@ class ConsensusDistance(Observable):
 
 @dataclass(frozen=True, eq=False)
 class KernelDistance(Observable):
-    """`|X - P X|_F`, P the orthogonal projection onto the kernel of an operator: right for every operator.
+    """The distance from what an operator annihilates: `|X - P X|_F`, P the orthogonal projection onto its kernel.
+
+    Smoothing by that operator takes it to zero, whatever the operator and however many components the graph has. `on` warns if
+    the field that is solved does not annihilate the kernel of the normalization.
 
     Args:
         normalization: which Laplacian; its kernel on each connected component is spanned by the k of `DirichletEnergy`'s
@@ -75,7 +78,9 @@ class KernelDistance(Observable):
 
     def on(self, graph: Graph, field: VectorField | None = None, read: Callable[[Tensor], Tensor] | None = None) -> Reading:
         if self.kernel is None:
-            outside = outside_kernel(graph, kernel_vector(graph, self.normalization))
+            kernel = kernel_vector(graph, self.normalization)
+            warn_kernel(self.name, kernel, field, read)
+            outside = outside_kernel(graph, kernel)
         else:
             outside = outside_span(graph, self.kernel)
         return _distance(graph, outside, self.relative, read)

@@ -19,7 +19,7 @@ from .hamiltonian import energy_mass, halves, velocity_of
 
 @dataclass(frozen=True, eq=False)
 class DissipatedPower(Observable):
-    """`P = <p, M D p>` of a state stack((q, p)) with damping D: the rate at which H falls, dH/dt = -P (in M of `Hamiltonian`).
+    """The rate at which damping D takes energy: `P = <p, M D p>` of a state stack((q, p)), dH/dt = -P (M as in `Hamiltonian`).
 
     The work dissipated so far is its integral, `monitor.integral()`: H(0) - H(t) is equal to it for exact solutions, and
     what is missing is what the time stepping itself adds or takes.

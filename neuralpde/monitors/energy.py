@@ -71,7 +71,7 @@ class DirichletEnergy(Observable):
 
     def on(self, graph: Graph, field: VectorField | None = None, read: Callable[[Tensor], Tensor] | None = None) -> Reading:
         kernel = kernel_vector(graph, self.normalization, self.weight)
-        _warn_kernel(self.name, kernel, field, read)
+        warn_kernel(self.name, kernel, field, read)
         nodes = torch.as_tensor(graph.space.size(kernel.unsqueeze(1)), dtype=torch.float64, device=graph.device)
         factor = 1.0 if self.scale == "sum" else 2.0 / nodes
 
@@ -123,7 +123,7 @@ class RayleighQuotient(Observable):
 
     def on(self, graph: Graph, field: VectorField | None = None, read: Callable[[Tensor], Tensor] | None = None) -> Reading:
         kernel = kernel_vector(graph, self.normalization, self.weight)
-        _warn_kernel(self.name, kernel, field, read)
+        warn_kernel(self.name, kernel, field, read)
         mass = inner_product(graph, self.normalization, self.weight)
         space = graph.space
 
@@ -182,8 +182,8 @@ def _check(what: str, got: str, known: tuple[str, ...]) -> None:
         raise unknown(what, got, known)
 
 
-def _warn_kernel(name: str, kernel: Tensor, field: VectorField | None, read: Callable[[Tensor], Tensor] | None) -> None:
-    """Warn if the field is linear in the features and moves the kernel of the energy; costs two products."""
+def warn_kernel(name: str, kernel: Tensor, field: VectorField | None, read: Callable[[Tensor], Tensor] | None) -> None:
+    """Warn if the field is linear in the features and moves the kernel of the observable; costs two products."""
     flow = linear_flow(field)
     if flow is None or not flow.operator.columnwise or flow.operator.shape[1] != len(kernel):
         return

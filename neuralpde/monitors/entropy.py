@@ -18,7 +18,7 @@ from .features import node_features
 
 @dataclass(frozen=True, eq=False)
 class Entropy(Observable):
-    """`S = -sum over nodes i and channels c of m_i u_ic ln u_ic` of densities u >= 0 (0 ln 0 = 0); NaN where one is negative.
+    """The entropy of densities u >= 0, `S = -sum over nodes i, channels c of m_i u_ic ln u_ic`; NaN where one is negative.
 
     Diffusion that keeps the mass sum_i m_i u_i never lowers it, and it is largest for constant u. Of probabilities over the
     nodes (sum 1, m = 1) it lies between 0 and ln n.

@@ -18,7 +18,7 @@ from .features import node_features
 
 @dataclass(frozen=True, eq=False)
 class GRAFFEnergy(Observable):
-    """`E = 1/2 sum_i <x_i, Omega x_i> - 1/2 sum_ij a_ij <x_i, W x_j>`, `a = D^-1/2 A D^-1/2`.
+    """What GRAFF descends: `E = 1/2 sum_i <x_i, Omega x_i> - 1/2 sum_ij a_ij <x_i, W x_j>`, `a = D^-1/2 A D^-1/2`.
 
     `X' = -X Omega + a X W` is its gradient flow if Omega and W are symmetric (on other flows nothing is said). Positive
     eigenvalues of W smooth along edges, negative ones sharpen; Omega = W = 1 gives half of `DirichletEnergy("sym")`. What
@@ -32,7 +32,7 @@ class GRAFFEnergy(Observable):
         GraphError: from `on`, for a directed graph.
         ValueError: from the reading, for matrices of another width than the features.
 
-    Reference: Di Giovanni et al. (2023), Understanding convolution on graphs via energies, eq. 8.
+    Reference: Di Giovanni et al. (2023), Understanding convolution on graphs via energies.
     """
 
     omega: Tensor | None = None

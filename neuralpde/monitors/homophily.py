@@ -29,7 +29,7 @@ class Homophily(Observable):
 
     Weights of edges are not used. Nodes with a label below 0 have no class; they and their edges are left out. NaN without
     edges ("class": or with one class), and for features that are not finite. It does not depend smoothly on the state: no
-    gradient. `FeatureHomophily` compares features themselves.
+    gradient. Features of one channel predict one class only. `FeatureHomophily` compares features themselves.
 
     Args:
         kind: which, see above.
@@ -40,7 +40,7 @@ class Homophily(Observable):
         ValueError: from `on`, for labels without one entry per node.
 
     Reference: Zhu et al. (2020), Beyond homophily in graph neural networks; Pei et al. (2020), Geom-GCN; Lim et al. (2021),
-        Large scale learning on non-homophilous graphs, eq. 2 ("class").
+        Large scale learning on non-homophilous graphs ("class").
     """
 
     kind: str = "edge"

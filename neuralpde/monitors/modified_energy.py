@@ -41,7 +41,7 @@ class ModifiedEnergy(Observable):
         UnknownName: for another method.
         TypeError: from `on`, if the field offers no energy (see `Hamiltonian`) or no force.
 
-    Reference: Hairer, Lubich & Wanner (2006), Geometric numerical integration, section IX.3, examples 3.1 and 3.4.
+    Reference: Hairer, Lubich & Wanner (2006), Geometric numerical integration, chapter IX.
     """
 
     dt: float

@@ -17,7 +17,7 @@ from .features import node_features
 
 @dataclass(frozen=True)
 class OrderParameter(Observable):
-    """`r = |(1/n) sum_i exp(i m x_i)|` of phases x in radians: 1 in step, 0 scattered (or in clusters that balance).
+    """How much phases x (radians) are in step: `r = |(1/n) sum_i exp(i m x_i)|`, 1 all, 0 none (or clusters that balance).
 
     Of several channels, the mean of their r; of complex features, their phases count and not their sizes. With `m = 2` two
     clusters in antiphase also count as ordered.
@@ -28,7 +28,7 @@ class OrderParameter(Observable):
     Raises:
         ValueError: the harmonic is not positive.
 
-    Reference: Kuramoto (1984), Chemical oscillations, waves, and turbulence, section 5.4; Daido (1992) for m > 1.
+    Reference: Kuramoto (1984), Chemical oscillations, waves, and turbulence; Daido (1992) for m > 1.
     """
 
     harmonic: int = 1

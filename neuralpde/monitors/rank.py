@@ -82,10 +82,11 @@ StableRank = NumericalRank
 
 @dataclass(frozen=True, eq=False)
 class RankOneDistance(Observable):
-    """`sum_{k>1} s_k^2 / sum_k s_k^2`, how far the features are from one direction; from 0 to 1 - 1 / min(nodes, channels).
+    """How far the features are from one direction: `sum_{k>1} s_k^2 / sum_k s_k^2`, s the singular values of X.
 
-    Free of scale: the squared distance from the nearest matrix of rank one over the squared norm. It falls on where the ranks
-    are 1 to rounding: it is the rate at which the rank collapses. NaN for X = 0 or where X is not finite.
+    From 0 to 1 - 1 / min(nodes, channels) and free of scale: the squared distance from the nearest matrix of rank one over the
+    squared norm. It falls on where the ranks are 1 to rounding: it is the rate at which the rank collapses. NaN for X = 0 or
+    where X is not finite.
 
     Reference: Roth & Liebig (2023), Rank collapse causes over-smoothing and over-correlation in graph neural networks.
     """

@@ -43,7 +43,7 @@ class MAD(Observable):
         ValueError: hops or sample is not positive.
 
     Reference: Chen et al. (2020), Measuring and relieving the over-smoothing problem for graph neural networks from the
-        topological view, section 3; Rusch, Bronstein & Mishra (2023), A survey on oversmoothing in graph neural networks.
+        topological view; Rusch, Bronstein & Mishra (2023), A survey on oversmoothing in graph neural networks.
     """
 
     over: str = "edges"
@@ -78,7 +78,7 @@ class MAD(Observable):
 
 @dataclass(frozen=True)
 class MADGap(Observable):
-    """`MAD(far) - MAD(near)`: large where near nodes agree and far ones differ, 0 or below where everything is smoothed.
+    """How much more far nodes differ than near ones: `MAD(far) - MAD(near)`, 0 or below where everything is smoothed.
 
     NaN on a graph without nodes so far apart (its diameter is below `far`).
 
@@ -91,7 +91,7 @@ class MADGap(Observable):
         ValueError: not `0 < near < far`, or a sample that is not positive.
 
     Reference: Chen et al. (2020), Measuring and relieving the over-smoothing problem for graph neural networks from the
-        topological view, eq. 4 (3 and 8 hops).
+        topological view (3 and 8 hops).
     """
 
     near: int = 3

@@ -13,14 +13,14 @@ from solvers import VectorField
 from ..graph import Graph
 from .base import Observable, Reading
 from .differences import energy_density
-from .energy import check_normalization, inner_product, kernel_vector
+from .energy import check_normalization, inner_product, kernel_vector, warn_kernel
 from .features import as_real, magnitude, node_features
 from .kernel import outside_kernel
 
 
 @dataclass(frozen=True, eq=False)
 class EnergyOverVariance(Observable):
-    """`tr(X' M L X) / |X - P X|_M^2`, P the projection onto the kernel of L: the mean frequency of what is not smooth yet.
+    """The mean frequency of what is not smooth yet: `tr(X' M L X) / |X - P X|_M^2`, P the projection onto the kernel of L.
 
     Between the smallest nonzero and the largest eigenvalue of L; for `"none"` on a connected graph it is tr(X'LX) over the
     variance |X - mean|_F^2. It does not vanish under diffusion but falls to lambda_2: it says *which* frequency survives, not
@@ -32,7 +32,7 @@ class EnergyOverVariance(Observable):
     Raises:
         UnknownName: for another normalization.
 
-    Reference: Di Giovanni et al. (2023), Understanding convolution on graphs via energies, section 2.
+    Reference: Di Giovanni et al. (2023), Understanding convolution on graphs via energies.
     """
 
     normalization: str = "none"
@@ -46,6 +46,7 @@ class EnergyOverVariance(Observable):
 
     def on(self, graph: Graph, field: VectorField | None = None, read: Callable[[Tensor], Tensor] | None = None) -> Reading:
         kernel, mass, space = kernel_vector(graph, self.normalization), inner_product(graph, self.normalization), graph.space
+        warn_kernel(self.name, kernel, field, read)
         outside = outside_kernel(graph, kernel, mass)
 
         def quotient(t: float, y: Tensor) -> Tensor:

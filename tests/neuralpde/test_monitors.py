@@ -14,7 +14,9 @@ from neuralpde.monitors import (
     AttentionEntropy,
     DirichletEnergy,
     EffectiveRank,
+    EnergyOverVariance,
     Hamiltonian,
+    KernelDistance,
     Mass,
     Norm,
     NumericalRank,
@@ -337,7 +339,7 @@ def laplacian(graph, kind="none"):
 
 @pytest.mark.parametrize("theirs", ["none", "sym", "rw", "col"])
 @pytest.mark.parametrize("ours", ["none", "sym", "rw", "col"])
-@pytest.mark.parametrize("cls", [DirichletEnergy, RayleighQuotient])
+@pytest.mark.parametrize("cls", [DirichletEnergy, RayleighQuotient, EnergyOverVariance, KernelDistance])
 def test_warns_where_the_kernel_is_not_that_of_the_dynamics(cls, ours, theirs):
     graph = random_graph(12, 5)
     field = LinearFlow(Dense(-laplacian(graph, theirs)))
