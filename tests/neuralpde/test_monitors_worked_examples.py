@@ -24,6 +24,7 @@ from neuralpde.monitors import (
     MADGap,
     Mass,
     MoransI,
+    Norm,
     NumericalRank,
     OrderParameter,
     RankOneDistance,
@@ -179,7 +180,21 @@ def test_the_oscillators_of_graphcon_on_the_grid():
     omega = lam.clamp(min=0).sqrt().unsqueeze(1)
     later = torch.stack([v @ (torch.cos(10 * omega) * (v.t() @ x)), v @ (-omega * torch.sin(10 * omega) * (v.t() @ x))])
     assert energy(10.0, later).item() == pytest.approx(16.659713337250, rel=1e-12)
+    assert value(Norm(), graph, later[0]) == pytest.approx(11.408478816747, rel=1e-12)
     assert value(DirichletEnergy(scale="mean"), graph, later[0]) == pytest.approx(1.239401752316, rel=1e-11)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_layer_of_gcn_contracts_its_own_energy(seed):
+    """Cai and Wang (2020): E(relu(A X W)) <= |W|_2^2 max (1 - lambda)^2 E(X) over lambda > 0, with self-loops in A and E."""
+    graph = Graph.grid(5, 5)
+    x, w = noise(25, 4, seed), noise(4, 4, seed + 10)
+    lam = torch.linalg.eigvalsh(laplacian(graph, "sym_loops")[0])
+    bound = (torch.linalg.matrix_norm(w, 2) * (1 - lam[1:]).abs().max()).item() ** 2
+    a = Adjacency(graph, "sym", self_loops=True, dtype=torch.float64)
+    energy = DirichletEnergy("sym_loops")
+    assert value(energy, graph, (a.matvec(x) @ w).relu()) <= bound * value(energy, graph, x)
+    assert value(energy, graph, x.relu()) <= value(energy, graph, x)
 
 
 # ---- components and channels ----------------------------------------------------------------------------------------
