@@ -89,6 +89,8 @@ from .linear.jacobian import Jacobian as Jacobian
 from .linear.jacobian import linearise as linearise
 from .linear.kernels import sddmm as sddmm
 from .linear.kernels import spmm as spmm
+from .linear.kernels_cuda import segment_softmax as segment_softmax
+from .linear.kernels_cuda import segment_sum as segment_sum
 from .linear.minres import MINRES as MINRES
 from .linear.neumann import Neumann as Neumann
 from .linear.pattern import Pattern as Pattern

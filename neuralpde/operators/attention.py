@@ -8,7 +8,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
-from solvers import SparseOperator, unknown
+from solvers import SparseOperator, host_may_look, unknown
 
 from ..graph import Graph
 from .attention_pattern import attention_pattern as attention_pattern
@@ -86,9 +86,11 @@ class Attention(GraphOperator):
     def generator(self, rate: float | Tensor = 1.0) -> SparseOperator:
         """`rate (A - I)` as one matrix, the operator of `u' = rate (A - I) u`; rate is not negative."""
         pattern, values = self.matrix.pattern, self.matrix.values
-        loops = torch.zeros_like(values).index_fill(0, pattern.on_diagonal, 1.0)
+        moved = rate * (values - torch.zeros_like(values).index_fill(0, pattern.on_diagonal, 1.0))
+        if isinstance(rate, Tensor) and not host_may_look(rate):
+            return SparseOperator(pattern, moved)
         c = float(rate.detach()) if isinstance(rate, Tensor) else float(rate)
-        return SparseOperator(pattern, rate * (values - loops), metzler=c >= 0, interval=(min(-2 * c, 0.0), max(-2 * c, 0.0)))
+        return SparseOperator(pattern, moved, metzler=c >= 0, interval=(min(-2 * c, 0.0), max(-2 * c, 0.0)))
 
     @classmethod
     def example(cls) -> Self:

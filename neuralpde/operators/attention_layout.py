@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from solvers import Pattern
+from solvers import Pattern, segment_softmax, segment_sum
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +57,22 @@ class HeadLayout:
         """`[E, H]` in the order of `pattern`, `[H E]`."""
         return x.reshape(-1) if self.back is None else x.reshape(-1).index_select(0, self.back)
 
+    @property
+    def on_cuda(self) -> bool:
+        """Whether sums and softmax over rows go segment by segment: no atomics, and the same result in every run."""
+        return self.rows.is_cuda
+
+    def softmax(self, x: Tensor) -> Tensor:
+        """`exp(x) / sum over the row of exp(x)`, `[E, H]`, segment by segment."""
+        return segment_softmax(self.bags[0], self.rows, x)
+
     def row_sums(self, x: Tensor) -> Tensor:
         """The sums over rows, `[E, H] -> [N, H]`."""
         pointers, entries = self.bags
-        if x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and len(entries):
+        if not self.on_cuda and x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and len(entries):
             return F.embedding_bag(entries, x, pointers, mode="sum", include_last_offset=True)
+        if self.on_cuda:
+            return segment_sum(pointers, x)
         return x.new_zeros(len(pointers) - 1, x.shape[1]).index_add_(0, self.rows, x)
 
 

@@ -97,6 +97,8 @@ def _composed(layout: HeadLayout, scores: Tensor, activation: str) -> Tensor:
 def _normalised(layout: HeadLayout, scores: Tensor, activation: str) -> tuple[Tensor, Tensor | None]:
     """The weights of each head `[E, H]` and the factor r; the scores may be overwritten."""
     slope = None
+    if activation == "softmax" and layout.on_cuda:
+        return layout.softmax(scores), None
     if activation == "softmax":
         w = shifted(scores, layout.rows, len(layout.bags[0]) - 1).exp_()
     else:
