@@ -34,13 +34,13 @@ def add_terms(out: Tensor, series: Series, k: int, v: Tensor, like: Sequence[Ten
                 out[i].add_(part, alpha=weight)
 
 
-def last(series: Series, g: Tensor, like: Sequence[Tensor]) -> Tensor:
+def last(series: Series, g: Tensor | Sequence[Tensor], like: Sequence[Tensor]) -> Tensor:
     """l_K = H_K, in fresh memory."""
     out = torch.zeros_like(joined([v.detach() for v in like]))
     return with_source(out, series, series.degree, g, like)
 
 
-def with_source(out: Tensor, series: Series, k: int, g: Tensor, like: Sequence[Tensor]) -> Tensor:
+def with_source(out: Tensor, series: Series, k: int, g: Tensor | Sequence[Tensor], like: Sequence[Tensor]) -> Tensor:
     """`out += H_k`, with `H_k = sum_i p_{b,i,k} g_i` in block b."""
     for b, part in enumerate(out.split(_widths(like), -1) if len(like) > 1 else [out]):
         for i in range(len(g)):

@@ -16,16 +16,17 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ..operator import LinearOperator, Scaled
-from ..structure import rebind, requiring_grad
+from ..operator import LinearOperator
+from ..structure import requiring_grad
 from .blocks import add_terms, joined, last, parted
+from .horner import polynomial_sum
 from .kernels import sddmm
+from .pullback import accumulate, only_scales, pulled, to_scales, unrolled
 from .series import Series
-from .walk import Walk, downwards, unscaled
+from .walk import Walk, downwards
 
 
 def polynomials(A: LinearOperator, series: Series, vectors: Sequence[Tensor]) -> Tensor:
@@ -36,6 +37,8 @@ def polynomials(A: LinearOperator, series: Series, vectors: Sequence[Tensor]) ->
         series: the polynomials.
         vectors: one state for each block of the series.
     """
+    if series.coefficients.shape[1] == 1 and (series.powers or len(vectors) > 1):
+        return polynomial_sum(A, series, vectors)
     held = requiring_grad(A)
     if torch.is_grad_enabled() and (held or any(v.requires_grad for v in vectors)):
         return _Polynomials.apply(A, series, len(vectors), *vectors, *held)  # type: ignore[return-value]
@@ -75,9 +78,9 @@ class _Polynomials(torch.autograd.Function):
         vectors, held = tensors[: ctx.blocks], tensors[ctx.blocks :]
         wanted = [h for h, needed in zip(held, ctx.needs_input_grad[3 + ctx.blocks :], strict=True) if needed]
         if torch.is_grad_enabled():
-            to_vectors, to_held = _unrolled(ctx, vectors, wanted, g)
-        elif wanted and out is not None and _only_scales(ctx.A, wanted):
-            to_held = _to_scales(ctx.A, ctx.series, out, wanted, g)
+            to_vectors, to_held = unrolled(ctx.A, ctx.series, vectors, wanted, g)
+        elif wanted and out is not None and only_scales(ctx.A, wanted):
+            to_held = to_scales(ctx.A, ctx.series, out, wanted, g)
             to_vectors = _adjoint(ctx.A, ctx.series, vectors, g) if ctx.needs_input_grad[3] else [None]
         elif wanted and (walk := Walk(ctx.A, ctx.series)).is_sparse(wanted, vectors):
             to_vectors, to_held = _through_sparse(ctx, walk, vectors, kept, g)
@@ -98,13 +101,6 @@ def _adjoint(A: LinearOperator, series: Series, like: Sequence[Tensor], g: Tenso
     for k in reversed(range(series.degree)):
         one, two = walk.down(k, one, two, g, like), one
     return parted(one, like)
-
-
-def _pulled(A: LinearOperator, held: list[Tensor], v: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """A leaf with the value v, its image under A, and the leaves in the place of what A holds."""
-    with torch.enable_grad():
-        leaf, leaves = v.detach().requires_grad_(), [h.detach().requires_grad_() for h in held]
-        return leaf, rebind(A, held, leaves).matvec(leaf), leaves
 
 
 def _through_sparse(
@@ -140,9 +136,9 @@ def _through_chebyshev(
         if k == 0:
             v = joined([x.detach() for x in vectors])
         twice = 1.0 if k == 0 else 2.0
-        leaf, image, leaves = _pulled(A, held, v)
+        leaf, image, leaves = pulled(A, held, v)
         back, *parts = torch.autograd.grad(image, [leaf, *leaves], one, allow_unused=True)
-        _accumulate(total, parts, twice / series.radius)
+        accumulate(total, parts, twice / series.radius)
         if k > 0:  # v_{k-1} = 2 X v_k - v_{k+1}
             v, after = walk.after(k, image.detach(), v, after), v
         one, two = downwards(series, k, back, one, two, g, vectors), one
@@ -159,76 +155,11 @@ def _through_powers(
     for start in reversed(range(0, series.degree, every)):
         v, records = kept[start // every], []
         for k in range(start, min(start + every, series.degree)):
-            records.append(_pulled(A, held, v))
+            records.append(pulled(A, held, v))
             v = walk.after(k, records[-1][1].detach(), v, v)
         for k in reversed(range(start, start + len(records))):
             leaf, image, leaves = records.pop()
             back, *parts = torch.autograd.grad(image, [leaf, *leaves], one, allow_unused=True)
-            _accumulate(total, parts, 1 / series.radius)
+            accumulate(total, parts, 1 / series.radius)
             one = downwards(series, k, back, one, None, g, vectors)
     return parted(one, vectors), total
-
-
-def _accumulate(total: list[Tensor], parts: Sequence[Tensor | None], scale: float) -> None:
-    for t, part in zip(total, parts, strict=True):
-        if part is not None:
-            t.add_(part, alpha=scale)
-
-
-def _only_scales(A: LinearOperator, held: list[Tensor]) -> bool:
-    return {id(h) for h in held} <= {id(s) for s in _scales(A)}
-
-
-def _scales(A: LinearOperator) -> list[Tensor]:
-    found, base = [], A
-    while isinstance(base, Scaled):
-        found += [base.scale] if isinstance(base.scale, Tensor) else []
-        base = base.operator
-    return found
-
-
-def _to_scales(A: LinearOperator, series: Series, out: Tensor, held: list[Tensor], g: Tensor) -> list[Tensor]:
-    """For `y_i = exp(t_i c B) v`: `dy_i/dc = t_i B y_i`, one product for each output."""
-    _, base = unscaled(A)
-    slope = torch.zeros((), dtype=g.dtype, device=g.device)
-    for t, y, grad in zip(series.times or (), out, g, strict=True):
-        slope = slope + t * torch.vdot(base.matvec(y).reshape(-1), grad.reshape(-1))
-    with torch.enable_grad():
-        leaves = [h.detach().requires_grad_() for h in held]
-        replaced = rebind(A, held, leaves)
-        product: Any = 1.0
-        while isinstance(replaced, Scaled):
-            product, replaced = product * replaced.scale, replaced.operator
-        # the gradient of a number: handing grad_outputs would load half a second of torch's modules
-        return list(torch.autograd.grad((product * slope.real.to(product.dtype)).reshape(()), leaves))
-
-
-def _unrolled(ctx: Any, vectors: list[Tensor], held: list[Tensor], g: Tensor) -> tuple[list[Any], list[Any]]:
-    """The gradient as a function that can be differentiated again: through every step, on aliases."""
-    with torch.enable_grad():
-        aliases = [v.view_as(v) for v in vectors]
-        leaves = [h.view_as(h) for h in held]
-        A, series = rebind(ctx.A, held, leaves), ctx.series
-        walk, v = Walk(_Plain(A), series), joined(aliases)  # type: ignore[arg-type]
-        out, before = _weighted(series, 0, v, aliases), v
-        for k in range(series.degree):
-            before, v = v, walk.on(k, v, before)
-            out = out + _weighted(series, k + 1, v, aliases)
-        inputs = [*(a for a in aliases if a.requires_grad), *leaves]
-        found = iter(torch.autograd.grad(out, inputs, g, create_graph=True, allow_unused=True))
-    return [next(found) if a.requires_grad else None for a in aliases], list(found)
-
-
-def _weighted(series: Series, k: int, v: Tensor, like: Sequence[Tensor]) -> Tensor:
-    weights = torch.from_numpy(np.ascontiguousarray(series.coefficients[:, :, k])).to(v)
-    return sum(
-        (w.reshape(-1, *[1] * p.dim()) * p for w, p in zip(weights, parted(v, like), strict=True)),
-        torch.zeros((), dtype=v.dtype, device=v.device),
-    )
-
-
-class _Plain:
-    """An operator whose scale is not taken out: every factor stays in the graph."""
-
-    def __init__(self, A: LinearOperator):
-        self.matvec = A.matvec

@@ -43,6 +43,11 @@ class Series:
     def degree(self) -> int:
         return self.coefficients.shape[-1] - 1
 
+    @property
+    def transposed(self) -> Series:
+        """Outputs for blocks and blocks for outputs: with the adjoint operator, the adjoint of the map."""
+        return Series(self.powers, self.centre, self.radius, self.coefficients.transpose(1, 0, 2))
+
 
 def chebyshev_series(
     functions: Sequence[Sequence[PhiSum]], bounds: tuple[float, float], rtol: float, times: Sequence[float] | None = None

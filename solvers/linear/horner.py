@@ -1,0 +1,228 @@
+"""One output of polynomials of an operator, by Horner's rule on one vector however many vectors it is made of, and gradients.
+
+    y = sum_b p_b(A) v_b,   p_b in T_k(X) or X^k,   X = (A - c) / r,   c_k = sum_b p_{b,k} v_b
+
+    powers: w_k = c_k + X w_{k+1};     Chebyshev: w_k = c_k + 2 X w_{k+1} - w_{k+2} (k > 0),  w_0 = c_0 + X w_1 - w_2
+
+y = w_0: states of C columns take `degree` products, where a recurrence for each v_b would take as many for each. Back with
+`u_0 = G` and the adjoint operator, `u_k = (X^H)^k G` or `T_k(X^H) G`: v_b gets `sum_k p_{b,k} u_k`, `dX` gets
+`sum_k (2) u_k w_{k+1}^H`. The w_k come back from the last: Chebyshev's recurrence runs in both directions (memory of a few
+states whatever the degree), powers are recomputed between checkpoints that lie the farther apart the later they are used:
+memory that one leaves is there for the next stretch, `sqrt(2 degree)` states in all, each product made once more.
+
+Reference: Clenshaw (1955) Math. Comp. 9, 118; Griewank & Walther (2008), Evaluating Derivatives, ch. 12 (checkpoints).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..operator import LinearOperator
+from ..structure import requiring_grad
+from .blocks import last
+from .kernels import sddmm
+from .pullback import accumulate, only_scales, pulled, to_scales, unrolled
+from .series import Series
+from .walk import Walk, downwards
+
+
+def polynomial_sum(A: LinearOperator, series: Series, vectors: Sequence[Tensor]) -> Tensor:
+    """`sum_b p_b(A) v_b`, `[1, *state]`, from `series.degree` products.
+
+    Args:
+        A: an operator on columns; the tensors that it holds get gradients.
+        series: polynomials with one output.
+        vectors: one state for each block of the series.
+    """
+    dtype = reduce(torch.promote_types, [v.dtype for v in vectors])
+    vectors, held = [v.to(dtype) for v in vectors], requiring_grad(A)
+    if torch.is_grad_enabled() and (held or any(v.requires_grad for v in vectors)):
+        return _Sum.apply(A, series, len(vectors), *vectors, *held)  # type: ignore[return-value]
+    return _down(A, series, vectors)[0].unsqueeze(0)
+
+
+def stops(degree: int) -> list[int]:
+    """The last k of each stretch of w_1 .. w_degree, so that checkpoints and the stretch at hand are few at any time."""
+    room, found = 1, []
+    while (room + 1) * room // 2 + room - 1 < degree:
+        room += 1
+    while (found[-1] if found else 0) < degree:
+        found.append(min((found[-1] if found else 0) + min(len(found) + 2, room), degree))
+    return found
+
+
+def _down(A: LinearOperator, series: Series, vectors: Sequence[Tensor], keep: bool = False) -> tuple[Tensor, list[Tensor]]:
+    """w_0, and what the way back starts from: w_2 and w_1 for Chebyshev, the ends of all stretches but the last for powers."""
+    walk, at = Walk(A, series.transposed), set(stops(series.degree)[:-1]) if series.powers else {1, 2}
+    one, two = last(walk.series, vectors, vectors[:1]), None
+    kept: list[Tensor] = []
+    for k in reversed(range(series.degree)):
+        if keep and k + 1 in at:
+            kept.append(one)
+        new = walk.down(k, one, two, vectors, vectors[:1], reuse=not (keep and k == 0))
+        one, two = new, None if series.powers else one
+    return one, kept
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, A: LinearOperator, series: Series, blocks: int, *tensors: Tensor) -> Tensor:
+        held = list(tensors[blocks:])
+        from_out = bool(held) and series.times is not None
+        keep = bool(held) and not (from_out and only_scales(A, held))
+        y, kept = _down(A, series, [v.detach() for v in tensors[:blocks]], keep)
+        ctx.A, ctx.series, ctx.blocks, out = A, series, blocks, y.unsqueeze(0)
+        ctx.save_for_backward(out if from_out else None, *tensors, *kept)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
+        A, series, count = ctx.A, ctx.series, len(ctx.needs_input_grad) - 3
+        out, *rest = ctx.saved_tensors
+        tensors, kept = rest[:count], rest[count:]
+        del rest
+        vectors, held = tensors[: ctx.blocks], tensors[ctx.blocks :]
+        needed = ctx.needs_input_grad[3:]
+        wanted = [h for h, n in zip(held, needed[ctx.blocks :], strict=True) if n]
+        if torch.is_grad_enabled():
+            to_vectors, to_held = unrolled(A, series, vectors, wanted, g)
+        else:
+            ctx.maybe_clear_saved_tensors()  # each checkpoint is given back when it is used, unless the graph is retained
+            sums = [torch.zeros_like(v) if n else None for v, n in zip(vectors, needed, strict=False)]
+            if wanted and out is not None and only_scales(A, wanted):
+                to_held = to_scales(A, series, out, wanted, g)
+                _up(A, series, g, sums)
+            elif wanted and (walk := Walk(A, series.transposed)).is_sparse(wanted, vectors):
+                to_held = _through_sparse(A, walk, vectors, kept, g, sums)
+            elif wanted:
+                to_held = _through(A, series.transposed, vectors, wanted, kept, g, sums)
+            else:
+                to_held = []
+                _up(A, series, g, sums)
+            to_vectors = sums
+        found = iter(to_held)
+        return None, None, None, *to_vectors, *(next(found) if n else None for n in needed[ctx.blocks :])
+
+
+def _add(sums: Sequence[Tensor | None], series: Series, k: int, u: Tensor) -> None:
+    """`sums_b += p_{b,k} u_k`, where a gradient is wanted; series with blocks for outputs."""
+    for i, out in enumerate(sums):
+        weight = float(series.coefficients[0, i, k])
+        if out is not None and weight != 0.0:
+            out.add_(u, alpha=weight)
+
+
+def _up(A: LinearOperator, series: Series, g: Tensor, sums: Sequence[Tensor | None]) -> None:
+    """The gradients at the vectors, by products with the adjoint operator alone."""
+    if all(out is None for out in sums):
+        return
+    walk, before, u = Walk(A.adjoint, series.transposed), g[0], g[0].contiguous()
+    _add(sums, walk.series, 0, u)
+    for k in range(series.degree):
+        before = u if series.powers else before  # which is then not kept
+        before, u = u, walk.on(k, u, before, reuse=k > 1)
+        _add(sums, walk.series, k + 1, u)
+
+
+def _through_sparse(
+    A: LinearOperator, walk: Walk, vectors: list[Tensor], kept: list[Tensor], g: Tensor, sums: Sequence[Tensor | None]
+) -> list[Tensor]:
+    """The way back through a sparse matrix whose entries alone need a gradient: no graph is recorded, no image kept."""
+    series, pattern, back = walk.series, walk.pattern, Walk(A.adjoint, walk.series)
+    total, before, u = torch.zeros(len(pattern), dtype=g.dtype, device=g.device), g[0], g[0].contiguous()
+    _add(sums, series, 0, u)
+    rising = _rising if series.powers else _rising_chebyshev
+    states = rising(walk, vectors, kept)
+    for k in range(series.degree):
+        w = next(states)
+        total.add_(sddmm(pattern, *(x.unsqueeze(1) if x.dim() == 1 else x for x in (u, w))), alpha=walk.twice(k))
+        del w
+        if k + 1 < series.degree or any(out is not None for out in sums):
+            before = u if series.powers else before
+            before, u = u, back.on(k, u, before, reuse=k > 1)
+            _add(sums, series, k + 1, u)
+    return [total.mul_(walk.scale / series.radius)]
+
+
+def _rising(walk: Walk, vectors: list[Tensor], kept: list[Tensor]) -> Iterator[Tensor]:
+    """w_1 to w_K for powers, each given away; those of a stretch are made anew from its end."""
+    low = 1
+    for top in stops(walk.series.degree):
+        states = [kept.pop() if kept else last(walk.series, vectors, vectors[:1])]
+        for j in reversed(range(low, top)):
+            states.append(walk.down(j, states[-1], None, vectors, vectors[:1]))
+        while states:
+            yield states.pop()
+        low = top + 1
+
+
+def _rising_chebyshev(walk: Walk, vectors: list[Tensor], kept: list[Tensor]) -> Iterator[Tensor]:
+    """w_1 to w_K for Chebyshev, by the recurrence backwards: `w_{k+2} = c_k + 2 X w_{k+1} - w_k`."""
+    yield from reversed(kept)
+    if len(kept) == 2:
+        one, two = kept
+        for k in range(1, walk.series.degree - 1):
+            one, two = walk.down(k, one, two, vectors, vectors[:1], reuse=k > 2), one
+            yield one
+
+
+def _through(
+    A: LinearOperator,
+    series: Series,
+    vectors: list[Tensor],
+    held: list[Tensor],
+    kept: list[Tensor],
+    g: Tensor,
+    sums: Sequence[Tensor | None],
+) -> list[Tensor]:
+    """The way back through any operator, by the pullback of every product; series with blocks for outputs."""
+    total, walk, before, u = [torch.zeros_like(h) for h in held], Walk(A, series), g[0], g[0].contiguous()
+    _add(sums, series, 0, u)
+    recorded = _records if series.powers else _records_chebyshev
+    records = recorded(A, series, vectors, held, kept)
+    for k in range(series.degree):
+        leaf, image, leaves = next(records)
+        back, *parts = torch.autograd.grad(image, [leaf, *leaves], u, allow_unused=True)
+        del leaf, image, leaves
+        accumulate(total, parts, walk.twice(k) / series.radius)
+        before, u = u, walk.after(k, back, u, before)
+        _add(sums, series, k + 1, u)
+    return total
+
+
+_Record = tuple[Tensor, Tensor, list[Tensor]]
+
+
+def _records(
+    A: LinearOperator, series: Series, vectors: list[Tensor], held: list[Tensor], kept: list[Tensor]
+) -> Iterator[_Record]:
+    """w_1 to w_K for powers with their products, as `pulled` makes them."""
+    low = 1
+    for top in stops(series.degree):
+        w, records = kept.pop() if kept else last(series, vectors, vectors[:1]), []
+        for j in reversed(range(low - 1, top)):
+            records.append(pulled(A, held, w))
+            if j >= low:
+                w = downwards(series, j, records[-1][1].detach(), w, None, vectors, vectors[:1])
+        while records:
+            yield records.pop()
+        low = top + 1
+
+
+def _records_chebyshev(
+    A: LinearOperator, series: Series, vectors: list[Tensor], held: list[Tensor], kept: list[Tensor]
+) -> Iterator[_Record]:
+    """w_1 to w_K for Chebyshev with their products."""
+    one, two = kept[-1] if kept else None, None
+    for k in range(series.degree):
+        record = pulled(A, held, one)
+        yield record
+        if k == 0:
+            one, two = kept[0], one
+        elif k + 1 < series.degree:
+            one, two = downwards(series, k, record[1].detach(), one, two, vectors, vectors[:1], reuse=False), one
