@@ -18,10 +18,11 @@ from ..pdes.diffusion import Diffusion
 from ..pdes.grand import GRAND
 from ..pdes.graphcon import GraphCON
 from ..transform import Transform
+from ..transforms.gdc import GDC, PPR
 from .config import FitConfig
 from .seeds import seeded
 
-EQUATIONS = ("grand", "grand-nl", "graphcon", "diffusion")
+EQUATIONS = ("grand", "grand-l", "grand-nl", "grand-nl-rw", "graphcon", "diffusion")  # grand is grand-l
 BASELINES = ("mlp", "gcn")
 
 
@@ -33,10 +34,13 @@ def equation(name: str, channels: int, arguments: Mapping[str, Any]) -> GraphPDE
         channels: width of the features that it acts on.
         arguments: further constructor arguments.
     """
-    if name == "grand":
+    if name in ("grand", "grand-l"):
         return GRAND(channels, **arguments)
     if name == "grand-nl":
         return GRAND(channels, attention="recomputed", **arguments)
+    if name == "grand-nl-rw":
+        rewired = {"rewire": GDC(PPR(0.05), top_k=16), "drop_weakest": 0.1}
+        return GRAND(channels, attention="recomputed", **{**rewired, **arguments})
     if name == "graphcon":
         return GraphCON(channels, **arguments)
     if name == "diffusion":
@@ -113,7 +117,8 @@ def preset(data: str, model: str) -> Preset:
     key = (data.strip().lower().replace("_", "-"), model.strip().lower().replace("_", "-"))
     if key[1] not in (*EQUATIONS, *BASELINES):
         raise unknown("model", model, (*EQUATIONS, *BASELINES))
-    return PRESETS.get(key) or PRESETS["", key[1]]
+    known = (key[0], "grand" if key[1] == "grand-l" else key[1])
+    return replace(PRESETS.get(known) or PRESETS["", known[1]], model=key[1])
 
 
 _GRAND = {"heads": 4, "attention_dim": 16, "source": "detached"}
@@ -135,6 +140,7 @@ PRESETS: Mapping[tuple[str, str], Preset] = MappingProxyType(
         ("digits", "gcn"): Preset("gcn", 64, config=_ADAM),
         ("", "grand"): Preset("grand", 64, 4.0, "rk4", 1.0, dropout=0.2, arguments=_GRAND, config=_ADAMAX),
         ("", "grand-nl"): Preset("grand-nl", 64, 4.0, "rk4", 1.0, dropout=0.2, arguments=_GRAND, config=_ADAMAX),
+        ("", "grand-nl-rw"): Preset("grand-nl-rw", 64, 4.0, "rk4", 1.0, dropout=0.2, arguments=_GRAND, config=_ADAMAX),
         ("", "graphcon"): Preset("graphcon", 64, 4.0, "symplectic_euler", 0.5, dropout=0.5, config=_ADAM),
         ("", "diffusion"): Preset(
             "diffusion", 64, 4.0, "rk4", 1.0, arguments={"conductivity": "learnable", "normalization": "rw"}, config=_ADAMAX
