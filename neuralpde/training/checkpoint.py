@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from .. import __version__
 from ..errors import CheckpointError
 from ..models.describe import describe, differences, rebuild
+from .config import FitConfig
 
 FORMAT = 1
 FREE_TO_CHANGE = {"epochs", "patience", "checkpoint", "checkpoint_every"}
@@ -110,9 +111,10 @@ def load_progress(path: str | os.PathLike[str], model: nn.Module, config: dict[s
     if content["progress"] is None:
         raise CheckpointError(f"{path} holds a model and no fit to resume; neuralpde.load({str(path)!r}) reads the model.")
     progress = Progress(**content["progress"])
-    changed = [key for key, value in progress.config.items() if config.get(key) != value and key not in FREE_TO_CHANGE]
+    before = {**asdict(FitConfig()), **progress.config}  # an older file lacks what was added since
+    changed = [key for key, value in before.items() if config.get(key) != value and key not in FREE_TO_CHANGE]
     if changed:
-        was = ", ".join(f"{key}={progress.config[key]}" for key in changed)
+        was = ", ".join(f"{key}={before[key]}" for key in changed)
         now = ", ".join(f"{key}={config.get(key)}" for key in changed)
         raise CheckpointError(f"{path} is of a fit with {was}; this one has {now}. Resume with the same, or start anew.")
     return progress

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import nn
@@ -41,6 +42,7 @@ class FitConfig:
         horizon: None validates at the model's own time t. A number asks for time-on-validation: after every epoch the solve
             goes on to horizon t, and the time that validates best is that epoch's output time, `Epoch.time` (the released
             code of GRAND does so, with 3). For nodes only. `evaluate(..., time=history.best.time)` then tests there.
+        select: choose the best epoch by validation "accuracy" (among equals by loss) or "loss" (among equals by accuracy).
 
     Raises:
         ValueError: naming the field and what it may be.
@@ -57,10 +59,13 @@ class FitConfig:
     checkpoint_every: int = 25
     regularisation: Mapping[str, float] = field(default_factory=dict, hash=False)
     horizon: float | None = None
+    select: Literal["accuracy", "loss"] = "accuracy"
 
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:
             raise unknown("optimizer", self.optimizer, OPTIMIZERS)
+        if self.select not in ("accuracy", "loss"):
+            raise unknown("select", self.select, ("accuracy", "loss"))
         at_least = {"epochs": 1, "patience": 1, "checkpoint_every": 1, "weight_decay": 0}
         for name, least in at_least.items():
             value = getattr(self, name)

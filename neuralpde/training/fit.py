@@ -47,8 +47,8 @@ def fit(
 ) -> History:
     """Minimise the cross-entropy (and `config.regularisation`), and leave the model as in the epoch that validated best.
 
-    The best epoch is chosen by validation accuracy, among equals by validation loss. Of the labels only those of the
-    training and validation sets are looked at.
+    The best epoch is chosen by validation accuracy, among equals by validation loss, or the other way round
+    (`config.select`). Of the labels only those of the training and validation sets are looked at.
 
     Args:
         model: gives class scores; called with `data`, or with each batch.
@@ -85,7 +85,7 @@ def fit(
                 on_epoch(run.epochs[-1])
     model.load_state_dict(run.best_state)
     model.eval()
-    return History(tuple(run.epochs), "patience" if _out_of_patience(run, config) else "epochs")
+    return History(tuple(run.epochs), "patience" if _out_of_patience(run, config) else "epochs", config.select)
 
 
 def _out_of_patience(run: _Run, config: FitConfig) -> bool:
@@ -112,7 +112,7 @@ def _one_epoch(model: nn.Module, run: _Run, work: Task, config: FitConfig, penal
     seconds = time.perf_counter() - began
     epoch = Epoch(len(run.epochs) + 1, total / count, val_loss, val_accuracy, evaluations, seconds, penalties / count, at)
     run.epochs.append(epoch)
-    if epoch.better_than(run.best):
+    if epoch.better_than(run.best, config.select):
         run.best, run.best_state = epoch, _copy(model)
 
 
@@ -121,14 +121,14 @@ def _copy(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _progress(model: nn.Module, run: _Run, config: FitConfig) -> Progress:
-    history = History(tuple(run.epochs)).to_dict()
+    history = History(tuple(run.epochs), select=config.select).to_dict()
     return Progress(asdict(config), history, _copy(model), run.best_state, run.optimizer.state_dict(), rng_state())
 
 
 def _resume(model: nn.Module, run: _Run, config: FitConfig, path: str) -> None:
     progress = load_progress(path, model, asdict(config))
     run.epochs = list(History.from_dict(progress.history).epochs)
-    run.best, run.best_state = History(run.epochs).best, dict(progress.best)
+    run.best, run.best_state = History(run.epochs, select=config.select).best, dict(progress.best)
     model.load_state_dict(progress.current)
     run.optimizer.load_state_dict(progress.optimizer)
     set_rng_state(progress.rng)

@@ -46,7 +46,7 @@ class Source(Protocol):
 
     @property
     def label(self) -> str:
-        """What results call it."""
+        """What results call it, and what tells their rows from those of another graph."""
         ...
 
     def __call__(self, split: Split) -> Graph | Data:
@@ -59,19 +59,21 @@ class Named:
     """A labelled graph of `datasets.load`.
 
     Args:
-        name, root, component: as there.
+        name, component, root: as there.
+        device: where it is put, and with it the models that are fitted on it.
     """
 
     name: str
     component: Literal["all", "largest"] = "all"
     root: str | os.PathLike[str] | None = None
+    device: str = "cpu"
 
     @property
     def label(self) -> str:
         return self.name if self.component == "all" else f"{self.name}, largest component"
 
     def __call__(self, split: Split) -> Data:
-        return load(self.name, self.root, split, component=self.component)
+        return load(self.name, self.root, split, component=self.component).to(self.device)
 
 
 def split_label(split: Split) -> str:

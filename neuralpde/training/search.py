@@ -117,7 +117,7 @@ def search(
                 job = partial(
                     _validate, {"trial": trial.number, "values": settings(trial.values), **label}, recipes[trial.number]
                 )
-                todo[digest("trial", trial.number, settings(source), label)] = partial(job, ready, split, run_seed)
+                todo[digest("trial", trial.number, label)] = partial(job, ready, split, run_seed)
                 owner.append(trial.number)
         rows = ledger.complete(todo, on_run)
         for number in dict.fromkeys(owner):

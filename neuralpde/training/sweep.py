@@ -54,7 +54,7 @@ def sweep(
     source = Named(data) if isinstance(data, str) else data
     full = lru_cache(1)(lambda split: as_graph(source(split)))
     ready = blind_loader(full)
-    where, texts, names = settings(source), {name: settings(r) for name, r in recipes.items()}, list(seeds)
+    texts, names = {name: settings(recipe) for name, recipe in recipes.items()}, list(seeds)
     todo: dict[str, Callable[[], Row]] = {}
     for split in splits:
         for name, recipe in recipes.items():
@@ -66,7 +66,7 @@ def sweep(
                     "split": split_label(split),
                     "seed": seed,
                 }
-                todo[digest("run", where, label)] = partial(_run, label, recipe, ready, full, split, seed)
+                todo[digest("run", label)] = partial(_run, label, recipe, ready, full, split, seed)
     tell = None if on_run is None else (lambda row: on_run(Run.of(row)))
     return Table([Run.of(row) for row in Ledger(path).complete(todo, tell)])
 

@@ -99,3 +99,16 @@ def test_refuses():
         FitConfig(horizon=0)
     with pytest.raises(TypeError, match="for the nodes of one graph"):
         evaluate(classifier(), [(graph, graph.node["y"])], time=1.0)
+
+
+def test_the_best_epoch_by_loss():
+    graph = communities()
+    by_loss, by_accuracy = (classifier() for _ in range(2))
+    history = fit(by_loss, graph, config=FitConfig(epochs=20, lr=0.1, select="loss"))
+    assert history.best.val_loss == min(history.series("val_loss"))
+    other = fit(by_accuracy, graph, config=FitConfig(epochs=20, lr=0.1))
+    assert other.series("val_loss") == history.series("val_loss")
+    assert other.best.val_accuracy == max(other.series("val_accuracy"))
+    assert type(history).from_dict(history.to_dict()).best == history.best
+    with pytest.raises(ValueError, match="'loss'"):
+        FitConfig(select="los")
