@@ -51,6 +51,8 @@ from .training.checkpoint import save as save
 from .training.config import FitConfig as FitConfig
 from .training.evaluate import evaluate as evaluate
 from .training.fit import fit as fit
+from .training.search import search as search
+from .training.sweep import sweep as sweep
 from .transform import Transform as Transform
 
 __version__: str

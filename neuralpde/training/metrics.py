@@ -108,20 +108,25 @@ def difference(first: Summary, second: Summary) -> Difference:
     return Difference(first.mean - second.mean, math.sqrt(variance), freedom)
 
 
+def split_differences(first: Scores, second: Scores) -> dict[Any, float]:
+    """First minus second on each split that both have, with the seeds averaged within it."""
+    a, b = _by_split(first), _by_split(second)
+    return {split: a[split] - b[split] for split in a if split in b}
+
+
 def paired_difference(first: Scores, second: Scores) -> Difference:
-    """Mean over the splits that both have of the difference on each split, seeds averaged within it.
+    """Mean of `split_differences`.
 
     What makes one split harder than another falls out, so the error is smaller than that of `difference`.
 
     Raises:
         ValueError: fewer than two splits in common.
     """
-    a, b = _by_split(first), _by_split(second)
-    common = [split for split in a if split in b]
-    if len(common) < 2:
-        raise ValueError(f"{len(common)} splits in common; a paired difference needs two: run both on the same splits")
-    found = _of([a[split] - b[split] for split in common], len(common))
-    return Difference(found.mean, found.standard_error, len(common) - 1, len(common))
+    gains = split_differences(first, second)
+    if len(gains) < 2:
+        raise ValueError(f"{len(gains)} splits in common; a paired difference needs two: run both on the same splits")
+    found = _of(list(gains.values()), len(gains))
+    return Difference(found.mean, found.standard_error, len(gains) - 1, len(gains))
 
 
 def reaches(ours: Summary, theirs: Summary, margin: float = 0.01) -> bool:

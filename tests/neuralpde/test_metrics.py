@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from neuralpde.training import Summary, difference, paired_difference, published, reaches, summarise
+from neuralpde.training import Summary, difference, paired_difference, published, reaches, split_differences, summarise
 
 
 def test_seeds_are_averaged_within_each_split():
@@ -37,6 +37,7 @@ def test_paired_difference_leaves_out_what_is_hard_about_a_split():
     second = {k: [v + 0.001 * k] for k, v in hard.items()} | {7: [0.1]}
     d = paired_difference(first, second)
     assert d.value == pytest.approx(0.03 - 0.001) and d.pairs == 3
+    assert split_differences(first, second) == pytest.approx({0: 0.03, 1: 0.029, 2: 0.028})
     assert d.standard_error == pytest.approx(0.001 / math.sqrt(3))
     low, high = d.interval
     assert low > 0 and high - low == pytest.approx(2 * 4.302652729911275 * d.standard_error)
