@@ -28,13 +28,23 @@ def project(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         bias: b, `[D]`, or None.
     """
     given = (x, weight) if bias is None else (x, weight, bias)
-    fits = x.dim() == weight.dim() == 2 and x.shape[1] == weight.shape[0]
-    if fits and _HAS_LINEAR and x.numel() * weight.shape[1] >= _SOME and _plain(*given):
+    if goes_through_onednn(*given):
         tracked = torch.is_grad_enabled() and any(v.requires_grad for v in given)
-        return _Project.apply(x, weight, bias) if tracked else _linear(x, weight, bias)  # type: ignore[return-value]
+        return _Project.apply(x, weight, bias) if tracked else linear(x, weight, bias)  # type: ignore[return-value]
     if bias is None:
         return x @ weight
     return torch.addmm(bias, x, weight) if x.dim() == 2 else x @ weight + bias
+
+
+def goes_through_onednn(x: Tensor, weight: Tensor, *more: Tensor) -> bool:
+    """Whether `linear` can multiply these, and is worth it."""
+    fits = x.dim() == weight.dim() == 2 and x.shape[1] == weight.shape[0]
+    return fits and _HAS_LINEAR and x.numel() * weight.shape[1] >= _SOME and _plain(x, weight, *more)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str = "none") -> Tensor:
+    """`sigma(x W + b)` by oneDNN, without a gradient; sigma is "none", "relu" or "tanh"."""
+    return torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(weight).t(), bias, activation, [], "")
 
 
 def tanh(x: Tensor) -> Tensor:
@@ -48,12 +58,12 @@ class _Project(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _linear(x, weight, bias)
+        return linear(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
         x, weight = ctx.saved_tensors
-        product = torch.matmul if torch.is_grad_enabled() else _linear  # the gradient may be differentiated again
+        product = torch.matmul if torch.is_grad_enabled() else linear  # the gradient may be differentiated again
         to_x = product(g, weight.t()) if ctx.needs_input_grad[0] else None
         to_weight = product(g.t(), x).t() if ctx.needs_input_grad[1] else None  # the left factor is copied: g is in a cache
         return to_x, to_weight, g.sum(0) if ctx.needs_input_grad[2] else None
@@ -70,10 +80,6 @@ class _Tanh(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> Tensor:  # type: ignore[override]
         (y,) = ctx.saved_tensors
         return g * (1 - y * y) if torch.is_grad_enabled() else torch.ops.aten.tanh_backward(g, y)
-
-
-def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    return torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(weight).t(), bias, "none", [], "")
 
 
 def _tanh(x: Tensor) -> Tensor:

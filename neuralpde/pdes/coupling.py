@@ -54,7 +54,11 @@ class Convolution:
     bias: Layered | None = None
 
     def __call__(self, t: Tensor, x: Tensor) -> Tensor:
-        return project(self.adjacency.matvec(x), self.weight.at(t), None if self.bias is None else self.bias.at(t))
+        return project(self.adjacency.matvec(x), *self.weights(t))
+
+    def weights(self, t: Tensor | float) -> tuple[Tensor, Tensor | None]:
+        """W and b at time t."""
+        return self.weight.at(t), None if self.bias is None else self.bias.at(t)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from ..graph import Graph
 from ..operators.adjacency import Adjacency
 from .activation import activation_named
 from .base import GraphPDE
+from .convolved_force import convolved_force
 from .coupling import Convolution, GraphAttention, Layered
 
 COUPLINGS = ("gcn", "gat")
@@ -48,6 +49,9 @@ class CoupledOscillators:
         return p
 
     def force(self, t: Tensor, q: Tensor) -> Tensor:
+        if isinstance(self.coupling, Convolution):
+            gathered = self.coupling.adjacency.matvec(q)
+            return convolved_force(gathered, q, *self.coupling.weights(t), self.activation, self.gamma)
         push = self.coupling(t, q)
         if self.activation is not None:
             push = self.activation(push)

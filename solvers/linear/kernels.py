@@ -72,7 +72,9 @@ class _Spmm(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
         ctx.pattern, _, values, x = inputs
-        ctx.save_for_backward(values, x)
+        wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # type: ignore[attr-defined]
+        kept = values.requires_grad or wrapped(values) or wrapped(x)  # x serves the gradient in the values alone
+        ctx.save_for_backward(values, x if kept else None)
         ctx.save_for_forward(values, x)
 
     @staticmethod
