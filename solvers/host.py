@@ -24,14 +24,27 @@ load the kernels:
     graph.replay()                                   # out is the state at t = 10; nobody has looked whether it is finite
 
 The field is to be made beforehand (its operators sort, bound and check themselves once), and time reaches it as a tensor that
-is filled on the device. For training, a module whose `forward` does this with a `PDEBlock` goes through
-`torch.cuda.make_graphed_callables`; give the block `stability_check=False` and a named method.
+is filled on the device. For training, a module that calls a `PDEBlock` on one graph,
 
-Capturable: every explicit method, Adams included, with `dt=`; symplectic methods; stabilised methods with `stages=` given;
-implicit and IMEX methods on linear (parts of) fields with `linear_solver=Chebyshev(degree=k)` and an operator that states its
-interval, k iterations a system and nobody looking at what they leave. Not: step-size control (one look a step), Newton's
-method, Krylov solvers and preconditioners that are chosen by the matrix, exact flows whose polynomial depends on the
-operator, monitors and events, `method="auto"`.
+    class OnGraph(nn.Module):
+        def __init__(self, block, graph):
+            super().__init__()
+            self.block, self.graph = block, graph
+        def forward(self, x):
+            return self.block(x, self.graph)
+
+goes through `torch.cuda.make_graphed_callables(OnGraph(block, graph), (x,))`, the block with a named method, `dt=` and
+`stability_check=False`.
+Operators that a layer makes while captured do not know their interval nor their signs, and nothing is said of bad weights.
+
+Capturable: every explicit method, Adams included, with `dt=`; symplectic methods; stabilised methods with `stages=` or
+`radius=` given; on operators that state their interval and are symmetric, `chebyshev_exp` and the ETD methods, and implicit and
+IMEX methods on linear (parts of) fields with `linear_solver=Chebyshev(degree=k)`: k iterations a system, nobody looks at what
+they leave. Not: step-size control (one look a step), Newton's method, Krylov solvers and exponentials, preconditioners chosen
+by the matrix, uniformisation (it looks for its rate), direct solvers (on the CPU), monitors and callbacks that look, events,
+`progress=True`, `method="auto"`.
+
+None of this has been run on a card: it is tested on meta tensors, which have no numbers to look at.
 """
 
 from __future__ import annotations

@@ -48,7 +48,8 @@ def ring(n: int = 6) -> SparseOperator:
     here = Pattern(rows, cols, n, n).by_row
     pattern = Pattern(rows.to("meta"), cols.to("meta"), n, n)
     parts = [x if x is None else x.to("meta") for x in (here.pointers, here.columns, here.rows, here.order)]
-    vars(pattern)["by_row"] = Compressed(*parts)
+    vars(pattern)["by_row"] = Compressed(*parts)  # and more that is found out once
+    vars(pattern)["on_diagonal"], vars(pattern)["one_per_diagonal"] = ((node + n).to("meta"),) * 2
     return SparseOperator(pattern, torch.empty(2 * n, device="meta"), symmetric=True, interval=(-4.0, 0.0))
 
 
@@ -132,6 +133,18 @@ def test_implicit_methods_with_a_fixed_count(name, monkeypatch):
 def test_imex_methods_with_a_fixed_count(name, monkeypatch):
     method = getattr(integrators, name)(linear_solver=Chebyshev(degree=8))
     assert captured(Reaction(), method, monkeypatch).shape == (3, 6, 3)
+
+
+@pytest.mark.parametrize("method", ["etd1", "etdrk2", "etdrk4"])
+def test_exponential_methods_between_known_bounds(method, monkeypatch):
+    assert captured(Reaction(), method, monkeypatch).shape == (3, 6, 3)
+
+
+def test_an_exact_flow_between_known_bounds_and_its_gradient():
+    field, y0 = LinearFlow(ring()), torch.empty(6, 3, device="meta", requires_grad=True)
+    with Uploads():
+        solve(field, y0, [0.0, 0.5, 1.0], "chebyshev_exp").y.sum().backward()
+    assert y0.grad is not None and y0.grad.shape == (6, 3)
 
 
 def test_solvers_that_look_say_what_to_take():
