@@ -24,8 +24,7 @@ from solvers import (
 )
 from solvers.linear.pattern import Compressed
 
-EXPLICIT = ["euler", "heun", "midpoint", "ralston", "bosh3", "heun3", "ssprk3", "rk4", "rk438", "fehlberg2", "rkf45"]
-EXPLICIT += ["dopri5", "tsit5", "dopri8", "ab2", "ab5", "abm2", "abm5"]
+EXPLICIT = ["euler", "heun", "ssprk3", "rk4", "bosh3", "dopri5", "tsit5", "dopri8", "ab2", "ab5", "abm5"]
 SYMPLECTIC = ["leapfrog", "symplectic_euler", "graphcon", "yoshida4", "yoshida6"]
 IMPLICIT = ["ImplicitEuler", "CrankNicolson", "ImplicitMidpoint", "BDF2", "SDIRK2", "TRBDF2"]
 IMEX = ["CNAB2", "SBDF3", "ARS222"]
