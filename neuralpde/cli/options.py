@@ -127,7 +127,7 @@ class Train:
 
     Args:
         data: Labelled graph by name: digits, karate, cora, citeseer, texas, ... (`neuralpde info datasets`).
-        pde: Model: grand, grand-nl, graphcon, diffusion, or the baselines mlp and gcn.
+        pde: Model: grand-l (or grand), grand-nl, grand-nl-rw, graphcon, diffusion, or the baselines mlp and gcn.
         pde_options: Parameters of the equation, as in '{heads: 2}'.
         seeds: Number of seeds; each is a run.
         first_seed: The first of them.

@@ -7,3 +7,9 @@ from .incidence import Gradient as Gradient
 from .incidence import edges_once as edges_once
 from .laplacian import Laplacian as Laplacian
 from .reverse import reverse_edges as reverse_edges
+from .scores import Additive as Additive
+from .scores import Cosine as Cosine
+from .scores import ExpKernel as ExpKernel
+from .scores import Pearson as Pearson
+from .scores import ScaledDot as ScaledDot
+from .scores import Score as Score

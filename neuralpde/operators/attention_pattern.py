@@ -13,6 +13,7 @@ from solvers import Pattern
 
 from ..errors import GraphError
 from ..graph import Graph
+from .strongest import strongest
 
 _ORDERS: WeakKeyDictionary[Pattern, Tensor] = WeakKeyDictionary()
 
@@ -92,11 +93,10 @@ def walk_weights(graph: Graph, norm: Literal["row", "col"] = "row", dtype: torch
     return weight / total.index_select(0, end)
 
 
-@torch.no_grad()
 def strongest_edges(graph: Graph, values: Tensor, share: float) -> Graph:
     """The graph without the weakest edges: of those of each graph, at most `share` go, the ones with the smallest values.
 
-    The threshold is the value at place floor(share E) of the E sorted ones (from 0); of equal values either none or all go.
+    Weights keep their gradient; the choice has none. The threshold is the value at place floor(share E) of the E sorted ones (from 0); of equal values either none or all go.
     Self-loops stay. Nodes and their data are those of the graph; attributes of edges are dropped.
 
     Args:
@@ -106,21 +106,10 @@ def strongest_edges(graph: Graph, values: Tensor, share: float) -> Graph:
     """
     pattern = attention_pattern(graph)
     proper = (pattern.rows != pattern.cols).nonzero().squeeze(1)
-    if not len(proper):
-        return graph
     of = torch.zeros_like(proper) if graph.batch is None else graph.batch[pattern.rows[proper]]
-    count = torch.bincount(of, minlength=graph.num_graphs)
-    strength = values.detach()[proper]
-    by_strength = strength.argsort(stable=True)
-    order = by_strength[of[by_strength].argsort(stable=True)]  # graph by graph, in each by value
-    place = count.cumsum(0) - count + (share * count).long()
-    threshold = strength[order[place.clamp(max=len(order) - 1)]]  # of a graph without edges nobody asks
     keep = torch.ones(len(pattern), dtype=torch.bool, device=graph.device)
-    keep[proper] = strength >= threshold[of]
+    keep[proper] = strongest(values[proper], of, graph.num_graphs, share)
     rows, cols = pattern.rows[keep], pattern.cols[keep]
-    weight = None
-    if graph.weight is not None:
-        with torch.enable_grad():
-            weight = entry_weights(graph)[keep]
+    weight = None if graph.weight is None else entry_weights(graph)[keep]
     kept = {"attention": Pattern(rows, cols, graph.num_nodes, graph.num_nodes)}
     return replace(graph, edge_index=torch.stack([cols, rows]), weight=weight, edge_attr=None, patterns=kept)

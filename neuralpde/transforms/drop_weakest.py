@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..graph import Graph
+from ..operators.strongest import strongest
 from ..transform import Transform
 
 
@@ -63,14 +64,8 @@ class DropWeakest(Transform):
 
     def _kept(self, graph: Graph) -> Tensor:
         """Which edges stay, `[E]` bool; the quantile is taken graph by graph."""
-        weight = graph.edge_weight().detach()
         of = torch.zeros_like(graph.edge_index[1]) if graph.batch is None else graph.batch[graph.edge_index[1]]
-        count = torch.bincount(of, minlength=graph.num_graphs)
-        by_weight = weight.argsort(stable=True)
-        order = by_weight[of[by_weight].argsort(stable=True)]  # graph by graph, in each by weight
-        place = count.cumsum(0) - count + (self.share * count).long()
-        threshold = weight[order[place.clamp(max=len(order) - 1)]]  # of a graph without edges nobody asks
-        return weight >= threshold[of]
+        return strongest(graph.edge_weight(), of, graph.num_graphs, self.share)
 
     @classmethod
     def example(cls) -> tuple[DropWeakest, Graph]:

@@ -14,13 +14,15 @@ from neuralpde.operators import (
     Gradient,
     GraphOperator,
     Laplacian,
+    Score,
     edge_softmax,
     reverse_edges,
 )
 from solvers import Scaled, SparseOperator
 
 EXPORTS = [getattr(operators, name) for name in operators.__all__]
-CONCRETE = [e for e in EXPORTS if inspect.isclass(e) and not inspect.isabstract(e) and e is not GraphOperator]
+CLASSES = [e for e in EXPORTS if inspect.isclass(e) and not inspect.isabstract(e) and not issubclass(e, Score)]
+CONCRETE = [e for e in CLASSES if e is not GraphOperator]
 F64 = torch.float64
 
 
