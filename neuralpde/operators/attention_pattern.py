@@ -96,8 +96,9 @@ def walk_weights(graph: Graph, norm: Literal["row", "col"] = "row", dtype: torch
 def strongest_edges(graph: Graph, values: Tensor, share: float) -> Graph:
     """The graph without the weakest edges: of those of each graph, at most `share` go, the ones with the smallest values.
 
-    Weights keep their gradient; the choice has none. The threshold is the value at place floor(share E) of the E sorted ones (from 0); of equal values either none or all go.
-    Self-loops stay. Nodes and their data are those of the graph; attributes of edges are dropped.
+    The threshold is the value at place floor(share E) of the E sorted ones (from 0); of equal values either none or all go.
+    Self-loops stay. Nodes and their data are those of the graph; attributes of edges are dropped. Weights keep their
+    gradient; the choice has none.
 
     Args:
         graph: what the values are on.
