@@ -22,13 +22,13 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def activation_named(name: str | None) -> Callable[[Tensor], Tensor] | None:
-    """The function of that name; None for the identity.
+    """The function of that name; None for None and for "identity".
 
     Raises:
         UnknownName: naming the nearest ones.
     """
-    if name is None:
+    if name is None or name == "identity":
         return None
     if name not in ACTIVATIONS:
-        raise unknown("activation", name, ACTIVATIONS)
+        raise unknown("activation", name, (*ACTIVATIONS, "identity"))
     return ACTIVATIONS[name]

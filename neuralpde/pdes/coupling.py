@@ -60,6 +60,15 @@ class Convolution:
         """W and b at time t."""
         return self.weight.at(t), None if self.bias is None else self.bias.at(t)
 
+    def projected(self, t: Tensor, x: Tensor) -> Tensor:
+        """X W."""
+        return project(x, self.weight.at(t))
+
+    def gathered(self, t: Tensor, z: Tensor) -> Tensor:
+        """F(X) from Z = X W."""
+        out = self.adjacency.matvec(z)
+        return out if self.bias is None else out + self.bias.at(t)
+
 
 @dataclass(frozen=True, eq=False)
 class GraphAttention:
@@ -85,12 +94,20 @@ class GraphAttention:
     heads: int
 
     def __call__(self, t: Tensor, x: Tensor) -> Tensor:
+        return self.gathered(t, self.projected(t, x))
+
+    def projected(self, t: Tensor, x: Tensor) -> Tensor:
+        """X W."""
         if x.dim() != 2:
             raise ValueError(f"attention takes features (nodes, channels), got {tuple(x.shape)}")
-        z = by_head(project(x, self.weight.at(t)), self.heads)
-        left, right = (by_head((v.at(t)).expand(len(x), -1), self.heads) for v in (self.left, self.right))
+        return project(x, self.weight.at(t))
+
+    def gathered(self, t: Tensor, z: Tensor) -> Tensor:
+        """F(X) from Z = X W."""
+        n, z = len(z), by_head(z, self.heads)
+        left, right = (by_head((v.at(t)).expand(n, -1), self.heads) for v in (self.left, self.right))
         out = attend(self._pattern, z, (z * left).sum(1), (z * right).sum(1))
-        return out.view(self.heads, len(x), -1).transpose(0, 1).reshape(len(x), -1) + self.bias.at(t)
+        return out.view(self.heads, n, -1).transpose(0, 1).reshape(n, -1) + self.bias.at(t)
 
     @property
     def _pattern(self) -> Pattern:

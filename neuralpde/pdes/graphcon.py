@@ -2,117 +2,45 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from solvers import LinearOperator, Space, unknown
+from solvers import LinearFlow, unknown
 
 from ..graph import Graph
 from ..operators.adjacency import Adjacency
 from .activation import activation_named
 from .base import GraphPDE
-from .convolved_force import convolved_force
+from .coefficient import Coefficient
+from .coupled_oscillators import AttentionStiffness, CoupledOscillators, CouplingStiffness
 from .coupling import Convolution, GraphAttention, Layered
+from .coupling_attention import DotAttention, HeldAttention
+from .coupling_residual import RESIDUALS, Residual
+from .oscillator import FirstOrder
 
-COUPLINGS = ("gcn", "gat")
-
-
-@dataclass(frozen=True, eq=False)
-class CoupledOscillators:
-    """`q' = p`, `p' = sigma(F(t, q)) - gamma q - damping p`: a partitioned field.
-
-    Args:
-        coupling: F.
-        damping: alpha.
-        gamma: restoring force.
-        activation: sigma, or None for the identity.
-        stiffness: K, where the force is `-K q` with K symmetric; None where it is not.
-    """
-
-    coupling: Convolution | GraphAttention
-    damping: float = 0.0
-    gamma: float = 1.0
-    activation: Callable[[Tensor], Tensor] | None = None
-    stiffness: LinearOperator | None = None
-    unit_mass: ClassVar[bool] = True
-
-    def __call__(self, t: Tensor, y: Tensor) -> Tensor:
-        q, p = y.unbind(0)
-        return torch.stack((p, torch.sub(self.force(t, q), p, alpha=self.damping)))
-
-    def velocity(self, t: Tensor, p: Tensor) -> Tensor:
-        return p
-
-    def force(self, t: Tensor, q: Tensor) -> Tensor:
-        if isinstance(self.coupling, Convolution):
-            gathered = self.coupling.adjacency.matvec(q)
-            return convolved_force(gathered, q, *self.coupling.weights(t), self.activation, self.gamma)
-        push = self.coupling(t, q)
-        if self.activation is not None:
-            push = self.activation(push)
-        return torch.add(push, q, alpha=-self.gamma) if self.gamma else push
-
-    def energy(self, t: Tensor | float, y: Tensor, space: Space) -> Tensor:
-        """`H = 1/2 |p|^2 + gamma/2 |q|^2 - 1/2 <q, A q W>`, `[graphs]`, for a linear force with symmetric W.
-
-        Raises:
-            TypeError: the force is not the gradient of a potential of that kind.
-        """
-        if self.stiffness is None:
-            raise TypeError(
-                'this GraphCON has no energy: its force is not a gradient. It has one with coupling="gcn", activation=None, '
-                "bias=False, shared weights and a symmetric weight matrix; Wave always has one."
-            )
-        q, p = y.unbind(0)
-        kinetic, potential = space.dot([(p, p), (q, self.stiffness.matvec(q))])
-        return (kinetic + potential) / 2
-
-
-@dataclass(frozen=True, eq=False)
-class CouplingStiffness(LinearOperator):
-    """`K q = gamma q - A q W`: symmetric for symmetric A and W; it mixes channels."""
-
-    adjacency: LinearOperator
-    weight: Tensor
-    gamma: float
-    symmetric = True
-    columnwise = False
-
-    @property
-    def shape(self) -> tuple[int, int]:  # type: ignore[override]
-        return self.adjacency.shape
-
-    @property
-    def dtype(self) -> torch.dtype:  # type: ignore[override]
-        return self.weight.dtype
-
-    @property
-    def device(self) -> torch.device:  # type: ignore[override]
-        return self.weight.device
-
-    def matvec(self, x: Tensor) -> Tensor:
-        return self.gamma * x - self.adjacency.matvec(x) @ self.weight
-
-    @property
-    def adjoint(self) -> LinearOperator:
-        return self
-
-    def bounds(self) -> tuple[float, float]:
-        lo, hi = self.adjacency.bounds()
-        size = max(abs(lo), abs(hi)) * float(torch.linalg.eigvalsh(self.weight.detach()).abs().max())
-        return self.gamma - size, self.gamma + size
+COUPLINGS = ("gcn", "gat", "transformer")
+MODES = ("frozen", "recomputed")
+RATES = ("alpha", "gamma")
+VELOCITIES = ("features", "zero")
 
 
 class GraphCON(GraphPDE):
     """`X'' = sigma(F(X)) - gamma X - alpha X'`, as `Y' = sigma(F(X)) - gamma X - alpha Y`, `X' = Y`; X(0) = Y(0) = u0.
 
-    F is a graph convolution, `A X W + b` with `A = (D + 1)^-1/2 (A + I) (D + 1)^-1/2`, or graph attention. The published
-    scheme is `method="symplectic_euler"`:
+    F is one of the paper's couplings, which `neuralpde train --pde` calls
+
+        graphcon-gcn     coupling="gcn": `A X W + b`, a graph convolution with `A = (D + 1)^-1/2 (A + I) (D + 1)^-1/2`
+        graphcon-gat     coupling="gat": graph attention (ELU as sigma, as in the released code)
+        graphcon-tran    coupling="transformer": `A X`, A the mean over heads of scaled-dot attention; "frozen" is A(u0), the
+                         form of the released runs (sigma the identity there: a linear equation), "recomputed" is A(X)
+
+    The published scheme is `method="symplectic_euler"`:
 
         Y_n = Y_{n-1} + dt (sigma(F(X_{n-1})) - gamma X_{n-1} - alpha Y_{n-1}),    X_n = X_{n-1} + dt Y_n
 
@@ -123,18 +51,30 @@ class GraphCON(GraphPDE):
 
     Args:
         channels: C.
-        coupling: "gcn" or "gat".
+        coupling: "gcn", "gat" or "transformer".
         alpha: damping, 1 / time.
-        gamma: restoring force, 1 / time^2.
+        gamma: restoring force, 1 / time^2. alpha = gamma = 0, a driven double integrator, is what the released code's tuned
+            runs on Texas, Wisconsin and Cornell use, with a residual.
         layers: None for weights shared over time; a number for as many weights, one after the other, each lasting `dt`.
         dt: the time that a layer lasts (with `layers`; solve with steps of `dt`, or fractions of it, to time `layers dt`).
-        activation: "relu", "tanh", "elu", ... or None for the identity.
-        heads: of "gat"; divides C.
+        activation: "relu", "tanh", "elu", ...; "identity" or None for none.
+        heads: of "gat", where it divides C, and of "transformer", where it divides attention_dim.
         self_loops: of "gcn": False for the plain `D^-1/2 A D^-1/2`.
-        bias: add b.
+        bias: add b in "gcn", and r in a residual. "gat" has its bias in any case, "transformer" none.
+        attention: of "transformer": "frozen" or "recomputed".
+        attention_dim: of "transformer": H d, the width of keys and queries.
+        residual: what stands in sigma in place of F(X), with a learned linear map R(Z) = Z R + r (W = I for "transformer"):
+            None      F(X)
+            "v1"      F(X) - R(X W)             heterophilic graphs, first version (Cornell)
+            "v2"      F(X) - X W + R(X)         the second (Texas, Wisconsin), and ZINC: (A - I) X W + X R for "gcn"
+            "skip"    F(X) + R(X)               superpixels
+        learned: "alpha", "gamma" or both: learned as softplus of a parameter, so positive, from the values given.
+        initial_velocity: "features" for Y(0) = u0, "zero" for Y(0) = 0.
+        dropout: share of the entries of X(0) and, independently, of Y(0) that is dropped in training, once for a solve.
 
     Raises:
-        ValueError: unknown names, heads that do not divide C, layers without dt, negative alpha or gamma.
+        ValueError: unknown names, heads that do not divide the width, layers without dt or with frozen attention, negative
+            alpha or gamma (or zero, if learned).
 
     Reference: T. K. Rusch, B. Chamberlain, J. Rowbottom, S. Mishra, M. Bronstein, Graph-coupled oscillator networks (2022),
         eqs. 1-4; https://github.com/tk-rusch/GraphCON.
@@ -143,7 +83,7 @@ class GraphCON(GraphPDE):
     def __init__(
         self,
         channels: int,
-        coupling: Literal["gcn", "gat"] = "gcn",
+        coupling: Literal["gcn", "gat", "transformer"] = "gcn",
         alpha: float = 0.5,
         gamma: float = 1.0,
         *,
@@ -153,49 +93,115 @@ class GraphCON(GraphPDE):
         heads: int = 4,
         self_loops: bool = True,
         bias: bool = True,
+        attention: Literal["frozen", "recomputed"] = "frozen",
+        attention_dim: int = 16,
+        residual: Literal["v1", "v2", "skip"] | None = None,
+        learned: Sequence[Literal["alpha", "gamma"]] = (),
+        initial_velocity: Literal["features", "zero"] = "features",
+        dropout: float = 0.0,
     ):
         super().__init__()
-        _check(channels, coupling, alpha, gamma, layers, dt, heads)
-        self.channels, self.coupling, self.alpha, self.gamma = channels, coupling, float(alpha), float(gamma)
-        self.layers, self.dt, self.heads, self.self_loops = layers, dt if layers else None, heads, self_loops
-        self.activation = activation
+        for what, got, known in (
+            ("coupling", coupling, COUPLINGS),
+            ("attention", attention, MODES),
+            ("residual", "v1" if residual is None else residual, RESIDUALS),
+            ("initial_velocity", initial_velocity, VELOCITIES),
+            *(("rate to learn", name, RATES) for name in learned),
+        ):
+            if got not in known:
+                raise unknown(what, got, known)
+        _check(coupling, alpha, gamma, layers, dt, attention)
+        _check_numbers(channels, heads, attention_dim, coupling, dropout)
         activation_named(activation)
-        first = () if layers is None else (layers,)
-        self.weight = nn.Parameter(torch.empty(*first, channels, channels))
-        self.bias = nn.Parameter(torch.empty(*first, channels)) if bias or coupling == "gat" else None
-        attends = coupling == "gat"
-        self.left = nn.Parameter(torch.empty(*first, channels)) if attends else None
-        self.right = nn.Parameter(torch.empty(*first, channels)) if attends else None
+        self.channels = channels
+        self.coupling, self.attention, self.heads = coupling, attention, heads
+        self.layers, self.dt, self.self_loops, self.activation = layers, dt if layers else None, self_loops, activation
+        self.residual: Literal["v1", "v2", "skip"] | None = residual
+        self.initial_velocity, self.dropout = initial_velocity, float(dropout)
+        self._start = (float(alpha), float(gamma))
+        self.damping = Coefficient(alpha, learnable="alpha" in learned, name="alpha")
+        self.restoring = Coefficient(gamma, learnable="gamma" in learned, name="gamma")
+
+        def weights(*shape: int, wanted: bool = True) -> nn.Parameter | None:
+            first = () if layers is None else (layers,)
+            return nn.Parameter(torch.empty(*first, *shape)) if wanted else None
+
+        attends, dots, rests = coupling == "gat", coupling == "transformer", residual is not None
+        self.weight = weights(channels, channels, wanted=not dots)
+        self.bias = weights(channels, wanted=attends or (bias and not dots))
+        self.left, self.right = weights(channels, wanted=attends), weights(channels, wanted=attends)
+        self.query, self.key = (weights(channels, attention_dim, wanted=dots) for _ in range(2))
+        self.query_bias = weights(attention_dim, wanted=dots)
+        self.rest, self.rest_bias = weights(channels, channels, wanted=rests), weights(channels, wanted=rests and bias)
         self.reset_parameters()
-        _warn_degenerate(self.alpha, self.gamma, self.dt)
+        _warn_degenerate(float(alpha), float(gamma), self.dt)
 
     def reset_parameters(self) -> None:
-        """Draw the weights anew: Glorot for W and the attention vectors, zero for b (as PyG's GCNConv and GATConv)."""
-        width = self.weight.shape[-1]
-        nn.init.uniform_(self.weight, -((3 / width) ** 0.5), (3 / width) ** 0.5)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-        bound = (6 / (self.heads + width // self.heads)) ** 0.5
-        for vector in (self.left, self.right):
-            if vector is not None:
-                nn.init.uniform_(vector, -bound, bound)
+        """Draw the weights anew: Glorot for W and the attention vectors, zero for b (as PyG's GCNConv and GATConv); a tenth of
+        Glorot for keys and queries, so that A starts close to uniform; R and r as nn.Linear; learned rates as given."""
+        width, dim = self.channels or 1, 0 if self.query is None else self.query.shape[-1]
+        glorot, dots = (3 / width) ** 0.5, 0.1 * (6 / (width + dim)) ** 0.5
+        vector = (6 / (self.heads + width // self.heads)) ** 0.5
+        for weight, bound in (
+            (self.weight, glorot),
+            (self.bias, 0.0),
+            (self.left, vector),
+            (self.right, vector),
+            (self.query, dots),
+            (self.key, dots),
+            (self.query_bias, 0.0),
+            (self.rest, width**-0.5),
+            (self.rest_bias, width**-0.5),
+        ):
+            if weight is not None:
+                nn.init.uniform_(weight, -bound, bound)
+        for rate, start in zip((self.damping, self.restoring), self._start, strict=True):
+            if rate.learnable:
+                nn.init.constant_(rate.raw, start + math.log(-math.expm1(-start)))
+
+    @property
+    def alpha(self) -> float | Tensor:
+        """The damping: a number, or a scalar tensor if it is learned."""
+        return self.damping()
+
+    @property
+    def gamma(self) -> float | Tensor:
+        """The restoring force: a number, or a scalar tensor if it is learned."""
+        return self.restoring()
 
     def on(self, graph: Graph, u0: Tensor) -> CoupledOscillators:
-        weight = Layered(self.weight, self.dt)
-        bias = None if self.bias is None else Layered(self.bias, self.dt)
-        sigma = activation_named(self.activation)
+        alpha, gamma, sigma = self.alpha, self.gamma, activation_named(self.activation)
+        coupling = self._coupling(graph, u0)
+        if self.residual is not None and self.rest is not None:
+            bias = None if self.rest_bias is None else Layered(self.rest_bias, self.dt)
+            return CoupledOscillators(Residual(coupling, self.residual, Layered(self.rest, self.dt), bias), alpha, gamma, sigma)
+        stiffness = flow = None
+        if sigma is None and isinstance(coupling, HeldAttention):
+            flow = LinearFlow(FirstOrder(AttentionStiffness(coupling.attention, gamma), alpha))
+        elif sigma is None and isinstance(coupling, Convolution) and self.bias is None and self.layers is None:
+            weight = coupling.weight.values
+            if torch.equal(weight, weight.mT):
+                stiffness = CouplingStiffness(coupling.adjacency, weight, gamma)
+        return CoupledOscillators(coupling, alpha, gamma, sigma, stiffness, flow)
+
+    def _coupling(self, graph: Graph, u0: Tensor) -> Convolution | GraphAttention | DotAttention | HeldAttention:
+        def layered(values: Tensor) -> Layered:
+            return Layered(values, self.dt)
+
+        if self.query is not None and self.key is not None and self.query_bias is not None:
+            moving = DotAttention(graph, layered(self.query), layered(self.key), layered(self.query_bias), self.heads)
+            return HeldAttention(moving.operator(0.0, u0)) if self.attention == "frozen" else moving
+        assert self.weight is not None
+        weight, bias = layered(self.weight), None if self.bias is None else layered(self.bias)
         if self.left is not None and self.right is not None and bias is not None:
-            left, right = Layered(self.left, self.dt), Layered(self.right, self.dt)
-            attention = GraphAttention(graph, weight, left, right, bias, self.heads)
-            return CoupledOscillators(attention, self.alpha, self.gamma, sigma)
-        adjacency = Adjacency(graph, "sym", self_loops=self.self_loops, dtype=u0.dtype)
-        stiffness = None
-        if sigma is None and bias is None and self.layers is None and torch.equal(self.weight, self.weight.mT):
-            stiffness = CouplingStiffness(adjacency, self.weight, self.gamma)
-        return CoupledOscillators(Convolution(adjacency, weight, bias), self.alpha, self.gamma, sigma, stiffness)
+            return GraphAttention(graph, weight, layered(self.left), layered(self.right), bias, self.heads)
+        return Convolution(Adjacency(graph, "sym", self_loops=self.self_loops, dtype=u0.dtype), weight, bias)
 
     def lift(self, graph: Graph, u0: Tensor) -> Tensor:
-        return torch.stack((u0, u0))
+        q = F.dropout(u0, self.dropout, self.training)
+        if self.initial_velocity == "zero":
+            return torch.stack((q, torch.zeros_like(q)))
+        return torch.stack((q, F.dropout(u0, self.dropout, self.training)))
 
     def read(self, y: Tensor) -> Tensor:
         return y[..., 0, :, :]
@@ -211,11 +217,7 @@ class GraphCON(GraphPDE):
         return pde, Graph.grid(2, 3), torch.randn(6, 4, generator=generator, dtype=torch.float64)
 
 
-def _check(channels: int, coupling: str, alpha: float, gamma: float, layers: int | None, dt: float | None, heads: int) -> None:
-    if coupling not in COUPLINGS:
-        raise unknown("coupling", coupling, COUPLINGS)
-    if coupling == "gat" and channels % heads:
-        raise ValueError(f"{heads} heads do not divide {channels} channels; heads=1 or another width")
+def _check(coupling: str, alpha: float, gamma: float, layers: int | None, dt: float | None, attention: str) -> None:
     if alpha < 0 or gamma < 0:
         raise ValueError(f"alpha = {alpha:g}, gamma = {gamma:g}; neither may be negative (the oscillators would be driven)")
     if layers is not None and (layers < 1 or dt is None or not dt > 0):
@@ -224,6 +226,19 @@ def _check(channels: int, coupling: str, alpha: float, gamma: float, layers: int
         raise ValueError(
             "dt is the time that a layer lasts: give layers= too, or hand the step to the solver: simulate(..., dt=)"
         )
+    if layers is not None and coupling == "transformer" and attention == "frozen":
+        raise ValueError(
+            f'layers={layers} with attention="frozen", which is one A for all times; attention="recomputed" has both'
+        )
+
+
+def _check_numbers(channels: int, heads: int, attention_dim: int, coupling: str, dropout: float) -> None:
+    if coupling == "gat" and channels % heads:
+        raise ValueError(f"{heads} heads do not divide {channels} channels; heads=1 or another width")
+    if coupling == "transformer" and (heads < 1 or attention_dim < 1 or attention_dim % heads):
+        raise ValueError(f"attention_dim = {attention_dim} is not a multiple of heads = {heads}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout = {dropout}; expected 0 <= dropout < 1")
 
 
 def _warn_degenerate(alpha: float, gamma: float, dt: float | None) -> None:

@@ -1,0 +1,141 @@
+"""Oscillators that a coupling drives: the field of GraphCON, and its stiffness where the force is linear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from solvers import LinearFlow, LinearOperator, Space
+
+from .convolved_force import convolved_force
+from .coupling import Convolution, GraphAttention
+from .coupling_attention import DotAttention, HeldAttention
+from .coupling_residual import Residual
+
+
+@dataclass(frozen=True, eq=False)
+class CoupledOscillators:
+    """`q' = p`, `p' = sigma(F(t, q)) - gamma q - damping p`: a partitioned field.
+
+    Args:
+        coupling: F.
+        damping: alpha, a number or a scalar tensor.
+        gamma: restoring force, likewise.
+        activation: sigma, or None for the identity.
+        stiffness: K, where the force is `-K q` with K symmetric; None where it is not.
+        flow: the same field as one linear first-order system, where the force is linear and not symmetric; else None.
+    """
+
+    coupling: Convolution | GraphAttention | DotAttention | HeldAttention | Residual
+    damping: float | Tensor = 0.0
+    gamma: float | Tensor = 1.0
+    activation: Callable[[Tensor], Tensor] | None = None
+    stiffness: LinearOperator | None = None
+    flow: LinearFlow | None = None
+    unit_mass: ClassVar[bool] = True
+
+    def __call__(self, t: Tensor, y: Tensor) -> Tensor:
+        q, p = y.unbind(0)
+        return torch.stack((p, _less(self.force(t, q), self.damping, p)))
+
+    def velocity(self, t: Tensor, p: Tensor) -> Tensor:
+        return p
+
+    def force(self, t: Tensor, q: Tensor) -> Tensor:
+        if isinstance(self.coupling, Convolution):
+            fixed, gathered = 0.0 if isinstance(self.gamma, Tensor) else self.gamma, self.coupling.adjacency.matvec(q)
+            force = convolved_force(gathered, q, *self.coupling.weights(t), self.activation, fixed)
+            return _less(force, self.gamma, q) if isinstance(self.gamma, Tensor) else force
+        push = self.coupling(t, q)
+        if self.activation is not None:
+            push = self.activation(push)
+        return _less(push, self.gamma, q)
+
+    def energy(self, t: Tensor | float, y: Tensor, space: Space) -> Tensor:
+        """`H = 1/2 |p|^2 + gamma/2 |q|^2 - 1/2 <q, A q W>`, `[graphs]`, for a linear force with symmetric W.
+
+        Raises:
+            TypeError: the force is not the gradient of a potential of that kind.
+        """
+        if self.stiffness is None:
+            raise TypeError(
+                'this GraphCON has no energy: its force is not a gradient. It has one with coupling="gcn", activation=None, '
+                "bias=False, shared weights and a symmetric weight matrix; Wave always has one."
+            )
+        q, p = y.unbind(0)
+        kinetic, potential = space.dot([(p, p), (q, self.stiffness.matvec(q))])
+        return (kinetic + potential) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class CouplingStiffness(LinearOperator):
+    """`K q = gamma q - A q W`: symmetric for symmetric A and W; it mixes channels."""
+
+    adjacency: LinearOperator
+    weight: Tensor
+    gamma: float | Tensor
+    symmetric = True
+    columnwise = False
+
+    @property
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
+        return self.adjacency.shape
+
+    @property
+    def dtype(self) -> torch.dtype:  # type: ignore[override]
+        return self.weight.dtype
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return self.weight.device
+
+    def matvec(self, x: Tensor) -> Tensor:
+        return self.gamma * x - self.adjacency.matvec(x) @ self.weight
+
+    @property
+    def adjoint(self) -> LinearOperator:
+        return self
+
+    def bounds(self) -> tuple[float, float]:
+        lo, hi = self.adjacency.bounds()
+        size = max(abs(lo), abs(hi)) * float(torch.linalg.eigvalsh(self.weight.detach()).abs().max())
+        gamma = float(self.gamma.detach()) if isinstance(self.gamma, Tensor) else self.gamma
+        return gamma - size, gamma + size
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionStiffness(LinearOperator):
+    """`K q = gamma q - A q`, with attention A that is held: linear, and not symmetric."""
+
+    attention: LinearOperator
+    gamma: float | Tensor
+
+    @property
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
+        return self.attention.shape
+
+    @property
+    def dtype(self) -> torch.dtype:  # type: ignore[override]
+        return self.attention.dtype
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return self.attention.device
+
+    def matvec(self, x: Tensor) -> Tensor:
+        return self.gamma * x - self.attention.matvec(x)
+
+    @property
+    def adjoint(self) -> LinearOperator:
+        return AttentionStiffness(self.attention.adjoint, self.gamma)
+
+
+def _less(x: Tensor, rate: float | Tensor, y: Tensor) -> Tensor:
+    """`x - rate y`."""
+    if isinstance(rate, Tensor):
+        return x - rate * y
+    return torch.sub(x, y, alpha=rate) if rate else x
