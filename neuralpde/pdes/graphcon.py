@@ -170,11 +170,13 @@ class GraphCON(GraphPDE):
         return self.restoring()
 
     def on(self, graph: Graph, u0: Tensor) -> CoupledOscillators:
+        given = {name: getattr(self, name) for name in self._parameters}
+        weights = {name: Layered(value, self.dt) for name, value in given.items() if value is not None}
         alpha, gamma, sigma = self.alpha, self.gamma, activation_named(self.activation)
-        coupling = self._coupling(graph, u0)
-        if self.residual is not None and self.rest is not None:
-            bias = None if self.rest_bias is None else Layered(self.rest_bias, self.dt)
-            return CoupledOscillators(Residual(coupling, self.residual, Layered(self.rest, self.dt), bias), alpha, gamma, sigma)
+        coupling = self._coupling(graph, u0, weights)
+        if self.residual is not None:
+            coupling = Residual(coupling, self.residual, weights["rest"], weights.get("rest_bias"))
+            return CoupledOscillators(coupling, alpha, gamma, sigma)
         stiffness = flow = None
         if sigma is None and isinstance(coupling, HeldAttention):
             flow = LinearFlow(FirstOrder(AttentionStiffness(coupling.attention, gamma), alpha))
@@ -184,18 +186,17 @@ class GraphCON(GraphPDE):
                 stiffness = CouplingStiffness(coupling.adjacency, weight, gamma)
         return CoupledOscillators(coupling, alpha, gamma, sigma, stiffness, flow)
 
-    def _coupling(self, graph: Graph, u0: Tensor) -> Convolution | GraphAttention | DotAttention | HeldAttention:
-        def layered(values: Tensor) -> Layered:
-            return Layered(values, self.dt)
-
-        if self.query is not None and self.key is not None and self.query_bias is not None:
-            moving = DotAttention(graph, layered(self.query), layered(self.key), layered(self.query_bias), self.heads)
+    def _coupling(
+        self, graph: Graph, u0: Tensor, weights: dict[str, Layered]
+    ) -> Convolution | GraphAttention | DotAttention | HeldAttention:
+        if self.coupling == "transformer":
+            moving = DotAttention(graph, weights["query"], weights["key"], weights["query_bias"], self.heads)
             return HeldAttention(moving.operator(0.0, u0)) if self.attention == "frozen" else moving
-        assert self.weight is not None
-        weight, bias = layered(self.weight), None if self.bias is None else layered(self.bias)
-        if self.left is not None and self.right is not None and bias is not None:
-            return GraphAttention(graph, weight, layered(self.left), layered(self.right), bias, self.heads)
-        return Convolution(Adjacency(graph, "sym", self_loops=self.self_loops, dtype=u0.dtype), weight, bias)
+        if self.coupling == "gat":
+            vectors = weights["left"], weights["right"], weights["bias"]
+            return GraphAttention(graph, weights["weight"], *vectors, self.heads)
+        adjacency = Adjacency(graph, "sym", self_loops=self.self_loops, dtype=u0.dtype)
+        return Convolution(adjacency, weights["weight"], weights.get("bias"))
 
     def lift(self, graph: Graph, u0: Tensor) -> Tensor:
         q = F.dropout(u0, self.dropout, self.training)
