@@ -77,6 +77,9 @@ class Plain(Space):
         return x.sum(-2, keepdim=True)
 
     def dot(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        if len(pairs) == 1:
+            ((a, b),) = pairs
+            return torch.vdot(a.reshape(-1), b.reshape(-1)).reshape(1, 1)
         return torch.stack([torch.vdot(a.reshape(-1), b.reshape(-1)) for a, b in pairs]).unsqueeze(1)
 
     def norm(self, x: Tensor) -> Tensor:
