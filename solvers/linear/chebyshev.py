@@ -22,7 +22,8 @@ class Chebyshev(LinearSolver):
     every b.
 
     Args:
-        degree: steps between two checks of the residual; None derives them from the tolerance.
+        degree: steps between two checks of the residual; None derives them from the tolerance. In a captured CUDA graph a
+            solve is that many steps, and nothing is checked.
 
     Reference: Golub & Varga (1961) Numer. Math. 3, 147; Saad (2003) 12.3.2.
     """

@@ -33,7 +33,7 @@ class Solve:
         x: the solution, of the shape of b.
         iterations: iterations spent.
         products: products with the operator, those that check the residual included.
-        residual: `|b - A x| / |b|`, the largest over the groups, computed afresh.
+        residual: `|b - A x| / |b|`, the largest over the groups, computed afresh; nan where the host may not look.
         status: "ok"; "rounding": the residual is as small as this precision lets it be (at most the root of eps);
             "iterations", "breakdown", "stagnated", "nonfinite": not solved.
         message: the status in words; empty if ok.

@@ -24,6 +24,14 @@ def test_words():
     assert [bytes_in_words(n) for n in (100, 1536, 3 * 2**20, 2**31)] == ["100 B", "1.5 KiB", "3 MiB", "2 GiB"]
 
 
+def test_a_container_has_a_limit(tmp_path):
+    for name, text in (("max", "1000"), ("current", "900"), ("stat", "anon 300\ninactive_file 600\n")):
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert memory._left_in_group(tmp_path) == 700
+    (tmp_path / "memory.max").write_text("max")
+    assert memory._left_in_group(tmp_path) is None
+
+
 def test_dense_matrices(small_machine):
     big = Laplacian(Graph.path(20_000))
     with pytest.raises(MemoryError, match=r"shape \(20,000, 20,000\) as a dense matrix takes about 2\.98 GiB; 256 MiB"):
