@@ -22,7 +22,16 @@ from ..transforms.gdc import GDC, PPR
 from .config import FitConfig
 from .seeds import seeded
 
-EQUATIONS = ("grand", "grand-l", "grand-nl", "grand-nl-rw", "graphcon", "diffusion")  # grand is grand-l
+COUPLINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "graphcon-gcn": {"coupling": "gcn"},
+        "graphcon-gat": {"coupling": "gat", "activation": "elu"},
+        "graphcon-tran": {"coupling": "transformer", "activation": None},
+    }
+)
+"""GraphCON by its couplings, each with the sigma of the released code."""
+
+EQUATIONS = ("grand", "grand-l", "grand-nl", "grand-nl-rw", "graphcon", *COUPLINGS, "diffusion")  # grand is grand-l
 BASELINES = ("mlp", "gcn")
 
 
@@ -41,8 +50,8 @@ def equation(name: str, channels: int, arguments: Mapping[str, Any]) -> GraphPDE
     if name == "grand-nl-rw":
         rewired = {"rewire": GDC(PPR(0.05), top_k=16), "drop_weakest": 0.1}
         return GRAND(channels, attention="recomputed", **{**rewired, **arguments})
-    if name == "graphcon":
-        return GraphCON(channels, **arguments)
+    if name == "graphcon" or name in COUPLINGS:
+        return GraphCON(channels, **{**COUPLINGS.get(name, {}), **arguments})
     if name == "diffusion":
         return Diffusion(**arguments)
     raise unknown("equation", name, EQUATIONS)
@@ -132,6 +141,7 @@ PRESETS: Mapping[tuple[str, str], Preset] = MappingProxyType(
         ("cora", "graphcon"): Preset(
             "graphcon", 64, 8.0, "symplectic_euler", 1.0, arguments={"coupling": "gat"}, config=_COUPLED
         ),
+        **{("cora", name): Preset(name, 64, 8.0, "symplectic_euler", 1.0, config=_COUPLED) for name in COUPLINGS},
         ("cora", "gcn"): Preset("gcn", 64, config=replace(_ADAM, weight_decay=5e-3)),
         ("cora", "mlp"): Preset("mlp", 64, config=replace(_ADAM, weight_decay=5e-3)),
         ("digits", "grand"): Preset("grand", 64, 4.0, "rk4", 1.0, dropout=0.2, arguments=_GRAND, config=_ADAMAX),
@@ -142,6 +152,7 @@ PRESETS: Mapping[tuple[str, str], Preset] = MappingProxyType(
         ("", "grand-nl"): Preset("grand-nl", 64, 4.0, "rk4", 1.0, dropout=0.2, arguments=_GRAND, config=_ADAMAX),
         ("", "grand-nl-rw"): Preset("grand-nl-rw", 64, 4.0, "rk4", 1.0, dropout=0.2, arguments=_GRAND, config=_ADAMAX),
         ("", "graphcon"): Preset("graphcon", 64, 4.0, "symplectic_euler", 0.5, dropout=0.5, config=_ADAM),
+        **{("", name): Preset(name, 64, 4.0, "symplectic_euler", 0.5, dropout=0.5, config=_ADAM) for name in COUPLINGS},
         ("", "diffusion"): Preset(
             "diffusion", 64, 4.0, "rk4", 1.0, arguments={"conductivity": "learnable", "normalization": "rw"}, config=_ADAMAX
         ),
