@@ -6,9 +6,10 @@
 
 y = w_0: states of C columns take `degree` products, where a recurrence for each v_b would take as many for each. Back with
 `u_0 = G` and the adjoint operator, `u_k = (X^H)^k G` or `T_k(X^H) G`: v_b gets `sum_k p_{b,k} u_k`, `dX` gets
-`sum_k (2) u_k w_{k+1}^H`. The w_k come back from the last: Chebyshev's recurrence runs in both directions (memory of a few
-states whatever the degree), powers are recomputed between checkpoints that lie the farther apart the later they are used:
-memory that one leaves is there for the next stretch, `sqrt(2 degree)` states in all, each product made once more.
+`sum_k (2) u_k w_{k+1}^H`. Powers: the w_k are made anew between checkpoints that lie the farther apart the later they are
+used, since memory that one leaves is there for the next stretch: `sqrt(2 degree)` states in all. Chebyshev: the w_k are made
+anew from the first, and the u_k come back to them by their recurrence, which runs in both directions: a few states whatever
+the degree, none kept. (The w_k would come back as well, but their errors then grow where they should be small.)
 
 Reference: Clenshaw (1955) Math. Comp. 9, 118; Griewank & Walther (2008), Evaluating Derivatives, ch. 12 (checkpoints).
 """
@@ -57,14 +58,14 @@ def stops(degree: int) -> list[int]:
 
 
 def _down(A: LinearOperator, series: Series, vectors: Sequence[Tensor], keep: bool = False) -> tuple[Tensor, list[Tensor]]:
-    """w_0, and what the way back starts from: w_2 and w_1 for Chebyshev, the ends of all stretches but the last for powers."""
-    walk, at = Walk(A, series.transposed), set(stops(series.degree)[:-1]) if series.powers else {1, 2}
+    """w_0, and what the way back through powers starts from: the ends of all stretches but the last."""
+    walk, at = Walk(A, series.transposed), set(stops(series.degree)[:-1]) if keep and series.powers else set()
     one, two = last(walk.series, vectors, vectors[:1]), None
     kept: list[Tensor] = []
     for k in reversed(range(series.degree)):
-        if keep and k + 1 in at:
+        if k + 1 in at:
             kept.append(one)
-        new = walk.down(k, one, two, vectors, vectors[:1], reuse=not (keep and k == 0))
+        new = walk.down(k, one, two, vectors, vectors[:1])
         one, two = new, None if series.powers else one
     return one, kept
 
@@ -96,11 +97,13 @@ class _Sum(torch.autograd.Function):
             sums = [torch.zeros_like(v) if n else None for v, n in zip(vectors, needed, strict=False)]
             if wanted and out is not None and only_scales(A, wanted):
                 to_held = to_scales(A, series, out, wanted, g)
-                _up(A, series, g, sums)
+                if needed[0]:
+                    _up(A, series, g, sums)
             elif wanted and (walk := Walk(A, series.transposed)).is_sparse(wanted, vectors):
                 to_held = _through_sparse(A, walk, vectors, kept, g, sums)
             elif wanted:
-                to_held = _through(A, series.transposed, vectors, wanted, kept, g, sums)
+                through = _through if series.powers else _through_chebyshev
+                to_held = through(A, series.transposed, vectors, wanted, kept, g, sums)
             else:
                 to_held = []
                 _up(A, series, g, sums)
@@ -117,36 +120,59 @@ def _add(sums: Sequence[Tensor | None], series: Series, k: int, u: Tensor) -> No
             out.add_(u, alpha=weight)
 
 
-def _up(A: LinearOperator, series: Series, g: Tensor, sums: Sequence[Tensor | None]) -> None:
-    """The gradients at the vectors, by products with the adjoint operator alone."""
-    if all(out is None for out in sums):
-        return
+def _up(A: LinearOperator, series: Series, g: Tensor, sums: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
+    """The gradients at the vectors, by products with the adjoint operator alone; the last two u_k."""
     walk, before, u = Walk(A.adjoint, series.transposed), g[0], g[0].contiguous()
     _add(sums, walk.series, 0, u)
     for k in range(series.degree):
         before = u if series.powers else before  # which is then not kept
         before, u = u, walk.on(k, u, before, reuse=k > 1)
         _add(sums, walk.series, k + 1, u)
+    return before, u
 
 
 def _through_sparse(
     A: LinearOperator, walk: Walk, vectors: list[Tensor], kept: list[Tensor], g: Tensor, sums: Sequence[Tensor | None]
 ) -> list[Tensor]:
     """The way back through a sparse matrix whose entries alone need a gradient: no graph is recorded, no image kept."""
-    series, pattern, back = walk.series, walk.pattern, Walk(A.adjoint, walk.series)
-    total, before, u = torch.zeros(len(pattern), dtype=g.dtype, device=g.device), g[0], g[0].contiguous()
-    _add(sums, series, 0, u)
-    rising = _rising if series.powers else _rising_chebyshev
-    states = rising(walk, vectors, kept)
-    for k in range(series.degree):
-        w = next(states)
+    pattern, total = walk.pattern, torch.zeros(len(walk.pattern), dtype=g.dtype, device=g.device)
+    pairs = _pairs_of_powers if walk.series.powers else _pairs_of_chebyshev
+    for k, u, w in pairs(A, walk, vectors, kept, g, sums):
         total.add_(sddmm(pattern, *(x.unsqueeze(1) if x.dim() == 1 else x for x in (u, w))), alpha=walk.twice(k))
-        del w
+        del u, w
+    return [total.mul_(walk.scale / walk.series.radius)]
+
+
+_Pairs = Iterator[tuple[int, Tensor, Tensor]]
+
+
+def _pairs_of_powers(
+    A: LinearOperator, walk: Walk, vectors: list[Tensor], kept: list[Tensor], g: Tensor, sums: Sequence[Tensor | None]
+) -> _Pairs:
+    """k, u_k, w_{k+1}, upwards; the gradients at the vectors on the way."""
+    series, back, u = walk.series, Walk(A.adjoint, walk.series), g[0].contiguous()
+    states = _rising(walk, vectors, kept)
+    _add(sums, series, 0, u)
+    for k in range(series.degree):
+        yield k, u, next(states)
         if k + 1 < series.degree or any(out is not None for out in sums):
-            before = u if series.powers else before
-            before, u = u, back.on(k, u, before, reuse=k > 1)
+            u = back.on(k, u, u)
             _add(sums, series, k + 1, u)
-    return [total.mul_(walk.scale / series.radius)]
+
+
+def _pairs_of_chebyshev(
+    A: LinearOperator, walk: Walk, vectors: list[Tensor], kept: list[Tensor], g: Tensor, sums: Sequence[Tensor | None]
+) -> _Pairs:
+    """k, u_k, w_{k+1}, downwards; before, upwards, the gradients at the vectors."""
+    series, back = walk.series, Walk(A.adjoint, walk.series)
+    u, after = _up(A, series.transposed, g, sums)
+    one, two = last(series, vectors, vectors[:1]), None
+    for k in reversed(range(series.degree)):
+        u = g[0].contiguous() if k == 0 else u
+        yield k, u, one
+        if k > 0:  # u_{k-1} = 2 X u_k - u_{k+1}
+            u, after = back.on(k, u, after), u
+            one, two = walk.down(k, one, two, vectors, vectors[:1]), one
 
 
 def _rising(walk: Walk, vectors: list[Tensor], kept: list[Tensor]) -> Iterator[Tensor]:
@@ -161,16 +187,6 @@ def _rising(walk: Walk, vectors: list[Tensor], kept: list[Tensor]) -> Iterator[T
         low = top + 1
 
 
-def _rising_chebyshev(walk: Walk, vectors: list[Tensor], kept: list[Tensor]) -> Iterator[Tensor]:
-    """w_1 to w_K for Chebyshev, by the recurrence backwards: `w_{k+2} = c_k + 2 X w_{k+1} - w_k`."""
-    yield from reversed(kept)
-    if len(kept) == 2:
-        one, two = kept
-        for k in range(1, walk.series.degree - 1):
-            one, two = walk.down(k, one, two, vectors, vectors[:1], reuse=k > 2), one
-            yield one
-
-
 def _through(
     A: LinearOperator,
     series: Series,
@@ -180,49 +196,53 @@ def _through(
     g: Tensor,
     sums: Sequence[Tensor | None],
 ) -> list[Tensor]:
-    """The way back through any operator, by the pullback of every product; series with blocks for outputs."""
-    total, walk, before, u = [torch.zeros_like(h) for h in held], Walk(A, series), g[0], g[0].contiguous()
+    """The way back through powers of any operator, by the pullback of every product; series with blocks for outputs."""
+    total, walk, u = [torch.zeros_like(h) for h in held], Walk(A, series), g[0].contiguous()
     _add(sums, series, 0, u)
-    recorded = _records if series.powers else _records_chebyshev
-    records = recorded(A, series, vectors, held, kept)
-    for k in range(series.degree):
-        leaf, image, leaves = next(records)
+    for k, leaf, image, leaves in _records(A, series, vectors, held, kept):
         back, *parts = torch.autograd.grad(image, [leaf, *leaves], u, allow_unused=True)
         del leaf, image, leaves
-        accumulate(total, parts, walk.twice(k) / series.radius)
-        before, u = u, walk.after(k, back, u, before)
+        accumulate(total, parts, 1 / series.radius)
+        u = walk.after(k, back, u, u)
         _add(sums, series, k + 1, u)
     return total
 
 
-_Record = tuple[Tensor, Tensor, list[Tensor]]
-
-
 def _records(
     A: LinearOperator, series: Series, vectors: list[Tensor], held: list[Tensor], kept: list[Tensor]
-) -> Iterator[_Record]:
-    """w_1 to w_K for powers with their products, as `pulled` makes them."""
+) -> Iterator[tuple[int, Tensor, Tensor, list[Tensor]]]:
+    """k, and w_{k+1} with its product, as `pulled` makes them, upwards."""
     low = 1
     for top in stops(series.degree):
         w, records = kept.pop() if kept else last(series, vectors, vectors[:1]), []
         for j in reversed(range(low - 1, top)):
-            records.append(pulled(A, held, w))
+            records.append((j, *pulled(A, held, w)))
             if j >= low:
-                w = downwards(series, j, records[-1][1].detach(), w, None, vectors, vectors[:1])
+                w = downwards(series, j, records[-1][2].detach(), w, None, vectors, vectors[:1])
         while records:
             yield records.pop()
         low = top + 1
 
 
-def _records_chebyshev(
-    A: LinearOperator, series: Series, vectors: list[Tensor], held: list[Tensor], kept: list[Tensor]
-) -> Iterator[_Record]:
-    """w_1 to w_K for Chebyshev with their products."""
-    one, two = kept[-1] if kept else None, None
-    for k in range(series.degree):
-        record = pulled(A, held, one)
-        yield record
-        if k == 0:
-            one, two = kept[0], one
-        elif k + 1 < series.degree:
-            one, two = downwards(series, k, record[1].detach(), one, two, vectors, vectors[:1], reuse=False), one
+def _through_chebyshev(
+    A: LinearOperator,
+    series: Series,
+    vectors: list[Tensor],
+    held: list[Tensor],
+    kept: list[Tensor],
+    g: Tensor,
+    sums: Sequence[Tensor | None],
+) -> list[Tensor]:
+    """The same through Chebyshev polynomials, downwards."""
+    total, walk = [torch.zeros_like(h) for h in held], Walk(A, series)
+    u, after = _up(A, series.transposed, g, sums)
+    one, two = last(series, vectors, vectors[:1]), None
+    for k in reversed(range(series.degree)):
+        u = g[0].contiguous() if k == 0 else u
+        leaf, image, leaves = pulled(A, held, one)
+        back, *parts = torch.autograd.grad(image, [leaf, *leaves], u, allow_unused=True)
+        accumulate(total, parts, walk.twice(k) / series.radius)
+        if k > 0:
+            u, after = walk.after(k, back, u, after), u
+            one, two = downwards(series, k, image.detach(), one, two, vectors, vectors[:1]), one
+    return total

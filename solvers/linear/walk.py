@@ -63,13 +63,12 @@ class Walk:
         two: Tensor | None,
         g: Tensor | Sequence[Tensor],
         like: Sequence[Tensor],
-        reuse: bool = True,
     ) -> Tensor:
-        """l_k from l_{k+1} and l_{k+2} if this walks with the adjoint; with `reuse`, in the latter's memory, if it counts."""
+        """l_k from l_{k+1} and l_{k+2} if this walks with the adjoint; in the memory of the latter, if it counts."""
         two = None if self.series.powers else two
         if self.folded is None:
-            return downwards(self.series, k, self.base.matvec(one), one, two, g, like, self.scale, reuse)
-        return with_source(self._step(self.folded, k, one, two, reuse), self.series, k, g, like)
+            return downwards(self.series, k, self.base.matvec(one), one, two, g, like, self.scale)
+        return with_source(self._step(self.folded, k, one, two, True), self.series, k, g, like)
 
     def after(self, k: int, image: Tensor, v: Tensor, before: Tensor, scale: float = 1.0, reuse: bool = False) -> Tensor:
         """v_{k+1} from the product `image = A v_k / scale`."""
@@ -101,10 +100,9 @@ def downwards(
     g: Tensor | Sequence[Tensor],
     like: Sequence[Tensor],
     scale: float = 1.0,
-    reuse: bool = True,
 ) -> Tensor:
-    """l_k from `image = A^H l_{k+1} / scale`, l_{k+1} and l_{k+2}; with `reuse`, in the memory of the last."""
+    """l_k from `image = A^H l_{k+1} / scale`, l_{k+1} and l_{k+2}, in the memory of the last, which is overwritten."""
     twice = 1.0 if series.powers or k == 0 else 2.0
     gain, shift = twice * scale / series.radius, -twice * series.centre / series.radius
-    new = image * gain if two is None else (two.neg_() if reuse else two.neg()).add_(image, alpha=gain)
+    new = image * gain if two is None else two.neg_().add_(image, alpha=gain)
     return with_source(new.add_(one, alpha=shift), series, k, g, like)
