@@ -1,4 +1,5 @@
 from . import datasets as datasets
+from . import diagnosis as diagnosis
 from . import encodings as encodings
 from . import models as models
 from . import monitors as monitors
@@ -9,6 +10,8 @@ from . import training as training
 from . import transforms as transforms
 from .check import check as check
 from .contract.report import Report as Report
+from .diagnose import diagnose as diagnose
+from .diagnose_report import Diagnosis as Diagnosis
 from .errors import CheckpointError as CheckpointError
 from .errors import DataMissing as DataMissing
 from .errors import GraphError as GraphError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,7 +70,7 @@ def lin_lu_yau_curvature(graph: Graph | Data) -> Tensor:
 def _each_edge(graph: Graph | Data, alpha: Fraction | None) -> Tensor:
     simple = simple_graph(graph, "Ollivier-Ricci curvature")
     pointers, columns = simple.adjacency.indptr.tolist(), simple.adjacency.indices.tolist()
-    neighbours = [frozenset(columns[a:b]) for a, b in zip(pointers, pointers[1:], strict=False)]
+    neighbours = [frozenset(columns[a:b]) for a, b in pairwise(pointers)]
     values = np.zeros(simple.edges.shape[1])
     for edge, (i, j) in enumerate(simple.edges.T.tolist()):
         most = max(len(neighbours[i]), len(neighbours[j]))
