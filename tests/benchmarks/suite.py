@@ -110,6 +110,7 @@ def machine(plan: Plan) -> dict[str, object]:
         "plan": plan.name,
         "processor": f"{processor}, {os.cpu_count()} cores; one thread, CPU time",
         "versions": ", ".join(f"{name} {module.__version__}" for name, module in versions),
+        "GPU": f"{torch.cuda.get_device_name() if torch.cuda.is_available() else 'none'}; unmeasured here (gpu.py measures it)",
         "load at the end": f"{os.getloadavg()[0]:.1f} (above 1.5: others were at work, and the figures suffer)",
     }
 
