@@ -5,6 +5,8 @@ import torch
 from torch import Tensor
 
 from solvers import LinearFlow, Pattern, Scaled, SparseOperator, solve
+from solvers.linear import sparse
+from solvers.linear.horner import stops
 
 POLYNOMIALS = ["chebyshev_exp", "uniformization"]
 F64 = torch.float64
@@ -81,3 +83,52 @@ def test_gain_and_shift_of_a_sparse_matrix():
     assert off.affine(1.0, 1.0) is None
     wide = SparseOperator(Pattern(torch.tensor([0]), torch.tensor([0]), 1, 2), torch.ones(1, dtype=F64))
     assert wide.affine(1.0, 1.0) is None
+
+
+def driven(matrix: Tensor, t: float, y: Tensor, s: Tensor) -> Tensor:
+    """By the exponential of `[[A, I], [0, 0]]`."""
+    both = torch.cat([torch.cat([matrix, torch.eye(N, dtype=F64)], 1), torch.zeros(N, 2 * N, dtype=F64)])
+    both = torch.matrix_exp(t * both)
+    return both[:N, :N] @ y + both[:N, N:] @ s
+
+
+@pytest.mark.parametrize("name", POLYNOMIALS)
+@pytest.mark.parametrize("wanted", ["state", "source", "entries", "all", "source and rate"])
+@pytest.mark.parametrize("channels", [0, 2], ids=["vector", "columns"])
+@pytest.mark.parametrize("t", [1e-6, 1.5, 40.0])
+def test_gradients_of_a_driven_flow_at_one_time(name, wanted, channels, t):
+    generator = torch.Generator().manual_seed(2)
+    y, s, weight = torch.randn(3, *((N, channels) if channels else (N,)), generator=generator, dtype=F64)
+    values, rate = ring(name).values.clone(), torch.tensor(0.7, dtype=F64)
+    leaves = {"state": [y], "source": [s], "entries": [values], "all": [values, y, s], "source and rate": [s, rate]}[wanted]
+    for leaf in leaves:
+        leaf.requires_grad_()
+    ours = (solve(LinearFlow(Scaled(ring(name, values), rate), s), y, t, name, rtol=1e-12).y[-1] * weight).sum()
+    want = torch.autograd.grad((driven(rate * dense(ring(name), values), t, y, s) * weight).sum(), leaves)
+    for _ in range(2):  # the second time from what was kept
+        for a, b in zip(torch.autograd.grad(ours, leaves, retain_graph=True), want, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9 * max(1.0, float(b.abs().max())))
+
+
+@pytest.mark.parametrize("name", POLYNOMIALS)
+def test_a_driven_flow_at_one_time_takes_products_with_one_state_and_keeps_few(name, monkeypatch):
+    y, s = torch.randn(2, N, 2, generator=torch.Generator().manual_seed(3), dtype=F64)
+    columns, kept = [], []
+    product = sparse.spmm
+    monkeypatch.setattr(sparse, "spmm", lambda p, v, x, *rest: (columns.append(x.shape[-1]), product(p, v, x, *rest))[1])
+    values = ring(name).values.clone().requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: (kept.append(x.numel()), x)[1], lambda x: x):
+        sol = solve(LinearFlow(ring(name, values), s), y, 30.0, name)
+    sol.y[-1].sum().backward()
+    assert max(columns) == 2 and len(columns) <= 4 * sol.stats.products + 2
+    states = sum(k == y.numel() for k in kept)
+    assert states <= (2 if "chebyshev" in name else (2 * sol.stats.products) ** 0.5 + 2)
+
+
+@pytest.mark.parametrize("degree", [*range(40), 1000])
+def test_checkpoints_of_powers(degree):
+    """All w_k are covered, and checkpoints left with the stretch at hand are about sqrt(2 degree) states."""
+    ends = stops(degree)
+    lengths = [b - a for a, b in zip([0, *ends], ends, strict=False)]
+    assert sum(lengths) == degree and all(n > 0 for n in lengths)
+    assert all(n + len(ends) - 2 - i <= (2 * degree) ** 0.5 + 0.5 for i, n in enumerate(lengths[:-1]))
