@@ -68,7 +68,7 @@ class GraphCON(GraphPDE):
             "v1"      F(X) - R(X W)             heterophilic graphs, first version (Cornell)
             "v2"      F(X) - X W + R(X)         the second (Texas, Wisconsin), and ZINC: (A - I) X W + X R for "gcn"
             "skip"    F(X) + R(X)               superpixels
-        learned: "alpha", "gamma" or both: learned as softplus of a parameter, so positive, from the values given.
+        learned: "alpha", "gamma" or both in a list: learned as softplus of a parameter, so positive, from the values given.
         initial_velocity: "features" for Y(0) = u0, "zero" for Y(0) = 0.
         dropout: share of the entries of X(0) and, independently, of Y(0) that is dropped in training, once for a solve.
 
@@ -96,11 +96,12 @@ class GraphCON(GraphPDE):
         attention: Literal["frozen", "recomputed"] = "frozen",
         attention_dim: int = 16,
         residual: Literal["v1", "v2", "skip"] | None = None,
-        learned: Sequence[Literal["alpha", "gamma"]] = (),
+        learned: Literal["alpha", "gamma"] | Sequence[Literal["alpha", "gamma"]] = (),
         initial_velocity: Literal["features", "zero"] = "features",
         dropout: float = 0.0,
     ):
         super().__init__()
+        learned = (learned,) if isinstance(learned, str) else learned
         for what, got, known in (
             ("coupling", coupling, COUPLINGS),
             ("attention", attention, MODES),

@@ -201,7 +201,7 @@ def test_learned_rates():
     assert 0 < pde.alpha.item() < 1e-20
     pde.reset_parameters()
     assert pde.alpha.item() == pytest.approx(0.3)
-    assert made(learned=("gamma",)).alpha == 0.5
+    assert made(learned="gamma").alpha == 0.5
 
 
 def test_learned_gamma_beside_the_force_in_one_operation():
