@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from claims import Claim
 from recipes import BLENDRecipe, GATRecipe, changed
 
 from neuralpde import FitConfig
@@ -69,6 +70,11 @@ def config(model: str, dataset: str, protocol: str) -> Any:
     if model not in BASE:
         return None
     return changed(BASE[model], FOUND.get((model, dataset, protocol), {}))
+
+
+def searched(claim: Claim) -> bool:
+    """Whether a search found the settings of this cell."""
+    return (claim.model, claim.dataset, claim.protocol) in FOUND
 
 
 def space(model: str) -> dict[str, Distribution]:

@@ -62,10 +62,10 @@ def reproduce(paper: Paper, arguments: Sequence[str] | None = None) -> int:
         return DONE
     if given.quick:
         return _quick(paper, chosen, given)
-    code = DONE
-    for job in _jobs(chosen, given):
-        code = max(code, _done(job, given))
-    return code
+    jobs = _jobs(chosen, given)
+    if not jobs:
+        return DATA_MISSING if any(c.dataset in NOT_READ for c in chosen) else WRONG_USE
+    return max([_done(job, given) for job in jobs])
 
 
 def _parser(paper: Paper) -> argparse.ArgumentParser:
@@ -137,7 +137,7 @@ def _done(job: Job, given: argparse.Namespace) -> int:
 def _swept(job: Job, given: argparse.Namespace) -> None:
     source, splits = job.protocol.source(job.dataset), job.protocol.reported(given.splits)
     path = job.path(given.results)
-    with _bar(f"{job.dataset}, {job.protocol.name}", len(splits) * given.seeds * len(job.recipes), given.quiet) as tick:
+    with _Bar(f"{job.dataset}, {job.protocol.name}", len(splits) * given.seeds * len(job.recipes), given.quiet) as tick:
         table = sweep(job.recipes, source, splits, range(given.seeds), path, on_run=tick)
     if not given.quiet:
         print(f"\n{job.dataset}: {job.protocol.title}\n{table}")
@@ -147,7 +147,7 @@ def _tuned(job: Job, given: argparse.Namespace) -> None:
     """One search for each model: random search, its trials halved after every rung."""
     protocol, path = job.protocol, job.path(given.results, "search-")
     for name, recipe in job.recipes.items():
-        with _bar(f"{job.dataset}, {protocol.name}, {name}", given.search, given.quiet) as tick:
+        with _Bar(f"{job.dataset}, {protocol.name}, {name}", None, given.quiet) as tick:
             found = search(
                 space(name),
                 lambda values, recipe=recipe: changed(recipe, values),
@@ -181,7 +181,7 @@ def _quick(paper: Paper, chosen: Sequence[Claim], given: argparse.Namespace) -> 
     with tempfile.TemporaryDirectory() as folder:
         results = given.results if given.results != RESULTS else Path(folder)
         path = results / f"quick-{paper.name}.jsonl"
-        with _bar("karate", len(recipes) * len(splits) * given.seeds, given.quiet) as tick:
+        with _Bar("karate", len(recipes) * len(splits) * given.seeds, given.quiet) as tick:
             table = sweep(recipes, Named("karate"), splits, range(given.seeds), path, on_run=tick)
         if not given.quiet:
             print(table)
@@ -189,10 +189,10 @@ def _quick(paper: Paper, chosen: Sequence[Claim], given: argparse.Namespace) -> 
     return DONE
 
 
-class _bar:
-    """A bar on a terminal, a line for each run elsewhere, nothing when quiet; to be called after each run."""
+class _Bar:
+    """A bar on a terminal, a line for each run elsewhere, nothing when quiet; to be called after each new run."""
 
-    def __init__(self, label: str, total: int, quiet: bool):
+    def __init__(self, label: str, total: int | None, quiet: bool):
         self.label, self.total, self.quiet, self.count = label, total, quiet, 0
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
         shown = sys.stderr.isatty() and not quiet
@@ -213,4 +213,5 @@ class _bar:
         if self.progress is not None:
             self.progress.advance(self.task)
         elif not self.quiet:
-            print(f"{self.label}: {self.count} of {self.total}", file=sys.stderr, flush=True)
+            of = "" if self.total is None else f" of {self.total}"
+            print(f"{self.label}: run {self.count}{of}", file=sys.stderr, flush=True)

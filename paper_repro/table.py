@@ -15,6 +15,7 @@ import blend
 import grand
 import graphcon
 from claims import Claim, Paper
+from configs import searched
 from protocols import NOT_READ, PROTOCOLS
 from running import RESULTS
 from verdict import Outcome, outcome
@@ -108,7 +109,8 @@ def _cells(found: Outcome | None) -> list[str]:
     if found.ours is None:
         return ["not run" + _why(found.claim), "-", "-", "-"]
     spread = f" ± {found.ours.std:.1f}" if found.ours.count > 1 else ""
-    return [f"{found.ours.mean:.1f}{spread}", f"{found.splits} × {found.seeds}", found.gap, found.verdict]
+    note = "; settings not searched for" if found.verdict == "not met" and not searched(found.claim) else ""
+    return [f"{found.ours.mean:.1f}{spread}", f"{found.splits} × {found.seeds}", found.gap, found.verdict + note]
 
 
 def _why(claim: Claim) -> str:

@@ -14,8 +14,7 @@ from configs import BASELINES, config
 from recipes import over_time
 from running import TIMED
 
-from neuralpde.training import Ledger, Summary, difference, published, reaches, summarise
-from neuralpde.training.recipe import settings
+from neuralpde.training import Ledger, Summary, difference, published, reaches, settings, summarise
 
 
 @dataclass(frozen=True)

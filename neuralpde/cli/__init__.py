@@ -1,4 +1,4 @@
-"""The command line: `neuralpde demo | solve | compare | train | info`.
+"""The command line: `neuralpde demo | solve | compare | train | repro | info`.
 
 Only the parser is loaded here, so that `--help` and usage errors answer at once; a verb loads what it needs.
 """

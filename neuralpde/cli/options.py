@@ -85,6 +85,45 @@ class Solve:
 
 
 @dataclass(frozen=True)
+class Diagnose:
+    """What `neuralpde diagnose` does.
+
+    Args:
+        graph: Name or file of a graph, as in solve.
+        pde: Equation by name.
+        pde_options: Its parameters.
+        model: Instead of an equation a network of PyG's with random weights: gcn, gat, sage, gin or gcnii.
+        depths: Numbers of layers of the network, separated by commas (default: layer by layer of one with 32).
+        u0: Initial features, as in solve; random:C has C channels, which is the width of a network.
+        t_end: Final time of an equation.
+        energy: Laplacian of the energy: none, sym, sym_loops, rw or col (default: that of the dynamics).
+        solver: How to integrate.
+        seed: Of random initial features and weights.
+        dtype: float64 or float32.
+        device: cpu, cuda or auto.
+        out: Folder of the results.
+        quiet: Print nothing but errors.
+        json: Print the run record as JSON.
+    """
+
+    graph: str
+    pde: str = "diffusion"
+    pde_options: dict[str, Any] = field(default_factory=dict)
+    model: str = ""
+    depths: str = ""
+    u0: str = "random:16"
+    t_end: float = 10.0
+    energy: str = ""
+    solver: SolverOptions = field(default_factory=SolverOptions)
+    seed: int = 0
+    dtype: str = "float64"
+    device: str = "auto"
+    out: str = "out/diagnose"
+    quiet: bool = False
+    json: bool = False
+
+
+@dataclass(frozen=True)
 class Compare:
     """What `neuralpde compare` does.
 
@@ -184,6 +223,43 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Repro:
+    """What `neuralpde repro` does.
+
+    Args:
+        paper: grand, graphcon or blend; table writes the table of all results, findings shows one of FINDINGS.md.
+        name: Of a finding.
+        table: Of the paper (default: all, here and below).
+        dataset: Labelled graph by name.
+        model: As the paper calls it.
+        protocol: public, shchur, development or geom-gcn.
+        splits: Number of splits.
+        seeds: Number of seeds on each split.
+        search: Tune with so many trials, at most 40, by validation, on seeds and splits that are not reported.
+        time_on_validation: Choose the output time by validation.
+        results: Folder of the results (default: paper_repro/results).
+        quick: Every model for two epochs on 34 nodes.
+        list: Show the published cells.
+        quiet: Print nothing but errors.
+    """
+
+    paper: str
+    name: str = ""
+    table: str = ""
+    dataset: str = ""
+    model: str = ""
+    protocol: str = ""
+    splits: int | None = None
+    seeds: int | None = None
+    search: int | None = None
+    time_on_validation: bool = False
+    results: str = ""
+    quick: bool = False
+    list: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
 class Info:
     """What `neuralpde info` shows.
 
@@ -209,6 +285,9 @@ FLAGS = {
     "quiet": "Print nothing but errors.",
     "json": "Print the record of the run as JSON.",
     "animate": "Write a GIF (for graphs with positions).",
+    "time_on_validation": "Choose the output time by validation; kept apart from results without.",
+    "quick": "Every model for two epochs on 34 nodes; nothing is kept.",
+    "list": "Show the published cells, and run nothing.",
 }
 """Switches, and their help."""
 
@@ -217,7 +296,16 @@ VERBS: dict[str, Verb] = {
     "demo": Verb("Equations on real graphs, offline: a wave, heat, depth, learning; writes a report.", Demo),
     "solve": Verb("Solve an equation on a graph and write what happened.", Solve, (_GRAPH,)),
     "compare": Verb("Run many integrators on one problem: error against cost.", Compare, (_GRAPH,)),
+    "diagnose": Verb("Measure whether an equation or a network oversmooths, how fast, and why.", Diagnose, (_GRAPH,)),
     "train": Verb("Learn an equation as a layer of a network: accuracy over several seeds.", Train),
+    "repro": Verb(
+        "Run the tables of papers again, from a checkout of the repository.",
+        Repro,
+        (
+            ("paper", str, "grand, graphcon, blend, table or findings.", None),
+            ("name", str, "Of a finding.", ""),
+        ),
+    ),
     "info": Verb(
         "List methods, equations, monitors, datasets, or describe a graph.",
         Info,

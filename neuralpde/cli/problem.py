@@ -98,9 +98,11 @@ def _plain(name: str) -> str:
 
 
 def initial_features(graph: Graph, text: str, seed: int) -> Tensor:
-    """Initial features `[nodes, channels]` from their name: bump, random, node:K, features, or a .npy file."""
-    if text == "random":
-        return torch.rand(graph.num_nodes, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    """Initial features `[nodes, channels]` from their name: bump, random, random:C, node:K, features, or a .npy file."""
+    if match := re.fullmatch(r"random(?::([1-9]\d*))?", text):
+        return torch.rand(
+            graph.num_nodes, int(match[1] or 1), dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+        )
     if text == "bump":
         return _bump(graph)
     if text == "features":

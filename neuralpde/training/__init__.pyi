@@ -28,6 +28,7 @@ from .presets import preset as preset
 from .recipe import Named as Named
 from .recipe import Recipe as Recipe
 from .recipe import Source as Source
+from .recipe import settings as settings
 from .search import Search as Search
 from .search import search as search
 from .search_space import Choice as Choice
