@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -83,7 +83,10 @@ class Encoded(Transform):
 
     kind: str = "laplacian"
     channels: int = 16
-    keeps = frozenset({"nodes", "undirected", "edges"})
+
+    @property
+    def keeps(self) -> frozenset[str]:
+        return frozenset({"nodes", "undirected", "edges"})
 
     def apply(self, graph: Graph) -> Graph:
         channels = min(self.channels, graph.num_nodes - 1)
@@ -157,9 +160,6 @@ def changed(recipe: Any, values: Mapping[str, Any]) -> Any:
             value = {**inner, rest: value} if isinstance(inner, Mapping) else changed(inner, {rest: value})
         recipe = replace(recipe, **{first: value})
     return recipe
-
-
-Reading = Literal["T", "validated"]
 
 
 def over_time(recipe: Any) -> Any:
