@@ -116,9 +116,11 @@ def _coefficients(f: PhiSum, centre: float, radius: float) -> np.ndarray:
     count = 64
     while True:
         nodes = np.cos(np.pi * (np.arange(count) + 0.5) / count)
-        a = np.asarray(fft.dct(f(centre + radius * nodes), type=2)) / count
+        values = f(centre + radius * nodes)
+        a = np.asarray(fft.dct(values, type=2)) / count
         a[0] /= 2
-        if np.abs(a[-count // 8 :]).max() <= 1e-15 * max(np.abs(a).max(), 1e-300) or count >= _MOST:
+        largest = float(np.abs(values).max())  # coefficients are computed to rounding errors of this, not of their own size
+        if np.abs(a[-count // 8 :]).max() <= 1e-15 * max(largest, 1e-300) or count >= _MOST:
             return a
         count *= 2
 

@@ -132,3 +132,13 @@ def test_checkpoints_of_powers(degree):
     lengths = [b - a for a, b in zip([0, *ends], ends, strict=False)]
     assert sum(lengths) == degree and all(n > 0 for n in lengths)
     assert all(n + len(ends) - 2 - i <= (2 * degree) ** 0.5 + 0.5 for i, n in enumerate(lengths[:-1]))
+
+
+def test_the_series_of_a_long_driven_flow_ends():
+    """phi_1 falls off by one over its argument: its coefficients are small beside f(0), and so is their rounding error."""
+    A = ring("chebyshev_exp")
+    y, s = torch.randn(2, N, 2, generator=torch.Generator().manual_seed(4), dtype=F64)
+    sol = solve(LinearFlow(A, s), y, 5e3, "chebyshev_exp", rtol=1e-12)
+    assert sol.stats.products < 2000
+    want = driven(A.to_dense(), 5e3, y, s)
+    torch.testing.assert_close(sol.y[-1], want, rtol=0, atol=1e-10 * float(want.abs().max()))
