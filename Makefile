@@ -1,5 +1,6 @@
 # make demo    set up .venv, then watch equations run on real graphs (results in out/demo/)
 # make test    set up .venv, then run the tests
+# make test-slow, make test-gpu   also the slow tests; those that need a CUDA device
 # make bench   set up .venv, then measure against torchdiffeq + PyG: ten minutes, QUICK=1 one (results in out/bench/)
 #
 # PYTHON=python3.12      the interpreter that .venv is made with (3.11 or later)
@@ -20,7 +21,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 READY_LINT := $(VENV)/.ready-lint
 
-.PHONY: help demo test test-slow bench lint format clean
+.PHONY: help demo test test-slow test-gpu bench lint format clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -29,10 +30,13 @@ demo: $(READY)
 	$(BIN)/neuralpde demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -m "not slow and not gpu" $(PYTEST_ARGS)
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -m "not gpu" $(PYTEST_ARGS)
+
+test-gpu: $(READY)
+	$(BIN)/python -m pytest -q -m gpu $(PYTEST_ARGS)
 
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/run.py $(if $(QUICK),--quick) $(BENCH_ARGS)
