@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, diags_array
+from scipy.sparse import diags_array
 from torch import Tensor
 
 from solvers import unknown
 
 from ..encodings.spectrum import leading_eigenvectors, symmetric_map
 from ..graph import Graph, as_graph
+from .conductances import conductances
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -55,18 +56,17 @@ def spectral_gap(graph: Graph | Data, normalization: Literal["sym", "none"] = "s
         lambda_2, to about 1e-12 of the largest eigenvalue. Cost: Lanczos iteration, `O(E / sqrt(lambda_2 / lambda_max))`.
 
     Raises:
-        GraphError: a directed graph, or unsymmetric weights.
+        GraphError: a directed graph, unsymmetric or negative weights.
         ValueError: fewer than two nodes, an unknown normalisation.
 
     Reference: F. Chung, Spectral Graph Theory (1997), chapter 1; M. Fiedler, Algebraic connectivity of graphs (1973).
     """
     if normalization not in ("sym", "none"):
         raise unknown("normalization", normalization, ("sym", "none"))
-    adjacency = _adjacency(as_graph(graph), "the spectral gap")
-    degree = adjacency.sum(axis=1)
-    if not bool((degree > 0).all()):
+    adjacency, part = conductances(as_graph(graph), "the spectral gap")
+    if part.max(initial=0) > 0:
         return 0.0
-    return _second(adjacency, degree, normalization)[0]
+    return _second(adjacency, adjacency.sum(axis=1), normalization)[0]
 
 
 def sweep_cut(graph: Graph | Data) -> SweepCut:
@@ -82,18 +82,21 @@ def sweep_cut(graph: Graph | Data) -> SweepCut:
         A `SweepCut` with the bounds of Cheeger's inequality. Cost: as `spectral_gap`, and O(E + N log N).
 
     Raises:
-        GraphError: a directed graph, or unsymmetric weights.
+        GraphError: a directed graph, unsymmetric or negative weights.
         ValueError: fewer than two nodes that have edges.
 
     Reference: J. Cheeger (1970); F. Chung, Spectral Graph Theory (1997), chapter 2.
     """
     graph = as_graph(graph)
-    adjacency = _adjacency(graph, "the sweep cut")
+    adjacency, part = conductances(graph, "the sweep cut")
     visited = np.flatnonzero(adjacency.sum(axis=1) > 0)
     inner = adjacency[visited][:, visited].tocoo()
     degree = inner.sum(axis=1)
-    gap, vector = _second(inner.tocsr(), degree, "sym")
-    order = np.argsort(vector / np.sqrt(degree), kind="stable")
+    gap, height = 0.0, part[visited]  # a cut between components costs nothing
+    if len(visited) == 0 or height.min() == height.max():
+        gap, vector = _second(inner.tocsr(), degree, "sym")
+        height = vector / np.sqrt(degree)
+    order = np.argsort(height, kind="stable")
     place = np.argsort(order)
     first, last = np.minimum(place[inner.row], place[inner.col]), np.maximum(place[inner.row], place[inner.col])
     change = np.bincount(first, inner.data, len(order)) - np.bincount(last, inner.data, len(order))
@@ -105,15 +108,6 @@ def sweep_cut(graph: Graph | Data) -> SweepCut:
     side[torch.as_tensor(visited[order[: best + 1]])] = True
     least = max(float(conductance[best]), 0.0)
     return SweepCut(side.to(graph.device), least, gap, gap / 2, sqrt(2 * gap))
-
-
-def _adjacency(graph: Graph, who: str) -> Any:
-    graph.require_undirected(who)
-    source, target = graph.edge_index.cpu().numpy()
-    weight = graph.edge_weight(torch.float64).detach().cpu().numpy()
-    keep = (source != target) & (weight != 0)
-    shape = (graph.num_nodes, graph.num_nodes)
-    return coo_array((weight[keep], (target[keep], source[keep])), shape=shape).tocsr()
 
 
 def _second(adjacency: Any, degree: NDArray[np.float64], normalization: str) -> tuple[float, NDArray[np.float64]]:
@@ -135,5 +129,4 @@ def _second(adjacency: Any, degree: NDArray[np.float64], normalization: str) -> 
         return (bound - diagonal)[:, None] * x + matrix @ x - bound * kernel[:, None] * (kernel @ x)
 
     values, vectors = leading_eigenvectors(symmetric_map(n, shifted), 1, seed=0)
-    gap = bound - float(values[0])
-    return (gap if gap > 1e-13 * n * bound else 0.0), vectors[:, 0]
+    return max(bound - float(values[0]), 0.0), vectors[:, 0]

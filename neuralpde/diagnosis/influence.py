@@ -41,7 +41,7 @@ def influence(
 
     Raises:
         ValueError: not exactly one of target, source and pairs; a node that is not there; an unknown norm.
-        TypeError: `source`, where forward cannot be differentiated twice.
+        TypeError: forward cannot be differentiated; or not twice, for `source`.
 
     Reference: K. Xu et al., Representation learning on graphs with jumping knowledge networks (2018), influence score;
     J. Topping et al., Understanding over-squashing and bottlenecks on graphs via curvature (2022), Lemma 1.
@@ -54,6 +54,8 @@ def influence(
         y = forward(x)
         if y.dim() != 2:
             raise ValueError(f"forward returned shape {tuple(y.shape)}; expected (nodes, channels)")
+        if not y.requires_grad:
+            raise TypeError("the output has no record of the input; expected a map (or method) that autograd can follow")
         if target is not None:
             return _row(y, x, target, norm)
         if source is not None:
@@ -81,16 +83,12 @@ def _row(y: Tensor, x: Tensor, target: int, norm: BlockNorm) -> Tensor:
 def _pulled_back(y: Tensor, x: Tensor, node: int, channel: int) -> Tensor:
     unit = torch.zeros_like(y)
     unit[node, channel] = 1
-    if not y.requires_grad:
-        return torch.zeros_like(x)
     (found,) = torch.autograd.grad(y, x, unit, retain_graph=True, allow_unused=True)
     return torch.zeros_like(x) if found is None else found
 
 
 def _column(y: Tensor, x: Tensor, source: int, norm: BlockNorm) -> Tensor:
     """`[N]`: the sizes of d y_v / d x_source; J e is the derivative of `w -> J' w` in the direction e."""
-    if not y.requires_grad:
-        return y.new_zeros(y.shape[0])
     probe = torch.ones_like(y, requires_grad=True)
     try:
         (image,) = torch.autograd.grad(y, x, probe, create_graph=True, allow_unused=True)
@@ -101,8 +99,6 @@ def _column(y: Tensor, x: Tensor, source: int, norm: BlockNorm) -> Tensor:
         raise TypeError(
             f"source= needs a solve that can be differentiated twice ({error}); ask by target= or pairs="
         ) from error
-    if not image.requires_grad:
-        raise TypeError("source= needs a solve whose backward pass leaves a record; ask by target= or pairs=")
     return _size(torch.stack(columns), norm)
 
 

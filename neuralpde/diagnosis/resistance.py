@@ -8,14 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import linalg
-from scipy.sparse import coo_array, csc_array
-from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from solvers import refuse_what_cannot_fit
 
 from ..graph import Graph, as_graph
+from .conductances import conductances, grounded_factor
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -40,16 +38,15 @@ def effective_resistance(graph: Graph | Data, pairs: Tensor | None = None) -> Te
         memory) and one solution per different pair, in blocks of 64.
 
     Raises:
-        GraphError: a directed graph, or unsymmetric weights.
+        GraphError: a directed graph, unsymmetric or negative weights.
         ValueError: pairs of a wrong shape, or nodes that are not there.
 
     Reference: D. Klein, M. Randic, Resistance distance (1993).
     """
     graph = as_graph(graph)
-    graph.require_undirected("effective resistance")
     index = graph.edge_index if pairs is None else torch.as_tensor(pairs)
     ends = _checked(index, graph.num_nodes)
-    adjacency, part = _network(graph)
+    adjacency, part = conductances(graph, "effective resistance")
     low, high = ends.min(axis=0), ends.max(axis=0)
     keys, place = np.unique(low * graph.num_nodes + high, return_inverse=True)
     u, v = keys // max(graph.num_nodes, 1), keys % max(graph.num_nodes, 1)
@@ -78,8 +75,8 @@ def commute_time(graph: Graph | Data, pairs: Tensor | None = None) -> Tensor:
     Reference: A. Chandra et al., The electrical resistance of a graph captures its commute and cover times (1989).
     """
     graph = as_graph(graph)
+    adjacency, part = conductances(graph, "commute time")
     resistance = effective_resistance(graph, pairs)
-    adjacency, part = _network(graph)
     volume = np.bincount(part, weights=adjacency.sum(axis=1), minlength=1)
     first = (graph.edge_index if pairs is None else torch.as_tensor(pairs))[0].cpu().numpy()
     steps = resistance * torch.as_tensor(volume[part[first]], device=graph.device)
@@ -95,16 +92,15 @@ def kirchhoff_index(graph: Graph | Data) -> float:
         graph: undirected, weights are conductances.
 
     Raises:
-        GraphError: a directed graph, or unsymmetric weights.
+        GraphError: a directed graph, unsymmetric or negative weights.
         MemoryError: the dense matrix does not fit.
 
     Reference: D. Klein, M. Randic, Resistance distance (1993); I. Gutman, B. Mohar, The quasi-Wiener and the Kirchhoff
     indices coincide (1996).
     """
     graph = as_graph(graph)
-    graph.require_undirected("the Kirchhoff index")
     n = graph.num_nodes
-    adjacency, part = _network(graph)
+    adjacency, part = conductances(graph, "the Kirchhoff index")
     if n and part.max() > 0:
         return float("inf")
     instead = "effective_resistance(graph, pairs) takes single pairs"
@@ -113,33 +109,19 @@ def kirchhoff_index(graph: Graph | Data) -> float:
     return float(n * np.sum(1 / linalg.eigvalsh(laplacian)[1:])) if n > 1 else 0.0
 
 
-def _network(graph: Graph) -> tuple[Any, NDArray[np.int64]]:
-    """Conductances without loops, `[N, N]` CSR, and the component of every node, `[N]`."""
-    source, target = graph.edge_index.cpu().numpy()
-    weight = graph.edge_weight(torch.float64).detach().cpu().numpy()
-    keep = (source != target) & (weight != 0)
-    n = graph.num_nodes
-    adjacency: Any = coo_array((weight[keep], (target[keep], source[keep])), shape=(n, n)).tocsr()
-    return adjacency, connected_components(adjacency, directed=False)[1].astype(np.int64)
-
-
 def _solve(adjacency: Any, part: NDArray[np.int64], u: NDArray[np.int64], v: NDArray[np.int64]) -> NDArray[np.float64]:
     """Resistances between `u` and `v` in the same component, each `[P]`."""
     ground = np.unique(part, return_index=True)[1]
     kept = np.ones(len(part), dtype=bool)
     kept[ground] = False
     number = np.where(kept, np.cumsum(kept) - 1, -1)
-    degree = adjacency.sum(axis=1)[kept]
-    inner = adjacency[kept][:, kept]
-    count = len(degree)
-    laplacian: Any = csc_array(coo_array((degree, (np.arange(count), np.arange(count))), shape=(count, count)) - inner)
-    factor = splu(laplacian, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    factor = grounded_factor(adjacency, kept)
     value = np.zeros(len(u))
     for start in range(0, len(u), _COLUMNS):
         block = slice(start, start + _COLUMNS)
         a, b = number[u[block]], number[v[block]]
         column = np.arange(len(a))
-        current = np.zeros((count, len(a)))
+        current = np.zeros((int(kept.sum()), len(a)))
         current[a[a >= 0], column[a >= 0]] += 1
         current[b[b >= 0], column[b >= 0]] -= 1
         potential = factor.solve(current)

@@ -54,7 +54,7 @@ def sensitivity(
 
     Raises:
         ValueError: not exactly one of target, source and pairs; nodes that are not there; an unknown norm or option.
-        TypeError: `source`, where the solve cannot be differentiated twice.
+        TypeError: the solve cannot be differentiated; or not twice, for `source`.
 
     Reference: J. Topping et al., Understanding over-squashing and bottlenecks on graphs via curvature (2022), Lemma 1.
     """

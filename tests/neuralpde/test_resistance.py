@@ -114,6 +114,8 @@ def test_directed_graphs_and_strange_pairs_are_refused():
     for function in (effective_resistance, commute_time, kirchhoff_index, spectral_gap, sweep_cut):
         with pytest.raises(GraphError, match="undirected"):
             function(Graph.from_edges([[0], [1]]))
+        with pytest.raises(GraphError, match="not negative; got -2 at edge 0"):
+            function(Graph.ring(4).with_weight(torch.tensor([-2.0, 1, 1, 1, -2, 1, 1, 1])))
     with pytest.raises(ValueError, match=r"nodes 0\.\.4"):
         effective_resistance(Graph.ring(5), torch.tensor([[0], [5]]))
     with pytest.raises(ValueError, match="normalization"):

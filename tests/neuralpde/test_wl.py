@@ -57,7 +57,7 @@ def sum_convolution() -> torch.nn.Module:
     from torch_geometric.nn import GraphConv
 
     torch.manual_seed(0)
-    return torch.nn.ModuleList([GraphConv(3, 3)])[0].double()
+    return GraphConv(3, 3).double()
 
 
 @pytest.mark.parametrize("name", PAIRS)
