@@ -80,10 +80,10 @@ def _row(y: Tensor, x: Tensor, target: int, norm: BlockNorm) -> Tensor:
     return _size(torch.stack(blocks), norm)
 
 
-def _pulled_back(y: Tensor, x: Tensor, node: int, channel: int) -> Tensor:
+def _pulled_back(y: Tensor, x: Tensor, node: int, channel: int, allow_unused: bool = True) -> Tensor:
     unit = torch.zeros_like(y)
     unit[node, channel] = 1
-    (found,) = torch.autograd.grad(y, x, unit, retain_graph=True, allow_unused=True)
+    (found,) = torch.autograd.grad(y, x, unit, retain_graph=True, allow_unused=allow_unused)
     return torch.zeros_like(x) if found is None else found
 
 
@@ -92,9 +92,9 @@ def _column(y: Tensor, x: Tensor, source: int, norm: BlockNorm) -> Tensor:
     probe = torch.ones_like(y, requires_grad=True)
     try:
         (image,) = torch.autograd.grad(y, x, probe, create_graph=True, allow_unused=True)
-        if image is None:
+        if image is None or not (image.requires_grad or bool(image.any())):
             return y.new_zeros(y.shape[0])
-        columns = [_pulled_back(image, probe, source, b) for b in range(x.shape[1])]
+        columns = [_pulled_back(image, probe, source, b, allow_unused=False) for b in range(x.shape[1])]
     except RuntimeError as error:
         raise TypeError(
             f"source= needs a solve that can be differentiated twice ({error}); ask by target= or pairs="
