@@ -35,8 +35,9 @@ class Trend:
     """What one positive series does.
 
     Attributes:
-        word: "decaying" or "growing" (the last value differs from the first by more than 10x, and the fitted rate has that
-            sign), "stationary" (all values within 2x of each other), else "inconclusive".
+        word: "decaying" or "growing" (the last value differs from the first by more than 10x, and the 95 % interval of
+            the slope over the whole series lies on that side of 0, if there is one), "stationary" (all values within 2x of each
+            other), else "inconclusive".
         rate: slope of log(value) against time, by Theil and Sen, over the later half of the series; NaN if none can be fitted.
         interval: 95 % interval of the rate (for independent residuals).
         change: last value / first value.
@@ -46,6 +47,11 @@ class Trend:
     rate: float
     interval: tuple[float, float]
     change: float
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the rate over the later half does not differ from 0."""
+        return self.interval[0] <= 0 <= self.interval[1]
 
     def __str__(self) -> str:
         rate = "" if np.isnan(self.rate) else f", rate {self.rate:+.3g} [{self.interval[0]:+.3g}, {self.interval[1]:+.3g}]"
@@ -125,11 +131,12 @@ def _trend(t: NDArray[np.float64], values: NDArray[np.float64], floor: float) ->
         change, spread = float(values[-1] / values[0]), float(values.max() / values.min())
     later = above & (t >= (t[0] + t[-1]) / 2)
     rate, interval = _rate(t, values, later if later.sum() >= 4 else above)
+    _, whole = _rate(t, values, above)
     if spread < SMALL:
         word = "stationary"
-    elif change < 1 / LARGE and not rate >= 0:
+    elif change < 1 / LARGE and not whole[1] >= 0:
         word = "decaying"
-    elif change > LARGE and not rate <= 0:
+    elif change > LARGE and not whole[0] <= 0:
         word = "growing"
     else:
         word = "inconclusive"

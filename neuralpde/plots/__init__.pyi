@@ -1,4 +1,5 @@
 from .animate import animate as animate
+from .diagnosis import diagnosis as diagnosis
 from .energies import energies as energies
 from .series import series as series
 from .snapshot import snapshot as snapshot

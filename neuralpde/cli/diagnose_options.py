@@ -1,0 +1,47 @@
+"""The options of `neuralpde diagnose`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .solver_options import SolverOptions
+
+
+@dataclass(frozen=True)
+class Diagnose:
+    """What `neuralpde diagnose` does.
+
+    Args:
+        graph: Name or file of a graph, as in solve.
+        pde: Equation by name.
+        pde_options: Its parameters.
+        model: Instead of an equation a network of PyG's with random weights: gcn, gat, sage, gin or gcnii.
+        depths: Numbers of layers of the network, separated by commas (default: layer by layer of one with 32).
+        u0: Initial features, as in solve; random:C has C channels, which is the width of a network.
+        t_end: Final time of an equation.
+        energy: Laplacian of the energy: none, sym, sym_loops, rw or col (default: that of the dynamics).
+        solver: How to integrate.
+        seed: Of random initial features and weights.
+        dtype: float64 or float32.
+        device: cpu, cuda or auto.
+        out: Folder of the results.
+        quiet: Print nothing but errors.
+        json: Print the run record as JSON.
+    """
+
+    graph: str
+    pde: str = "diffusion"
+    pde_options: dict[str, Any] = field(default_factory=dict)
+    model: str = ""
+    depths: str = ""
+    u0: str = "random:16"
+    t_end: float = 10.0
+    energy: str = ""
+    solver: SolverOptions = field(default_factory=SolverOptions)
+    seed: int = 0
+    dtype: str = "float64"
+    device: str = "auto"
+    out: str = "out/diagnose"
+    quiet: bool = False
+    json: bool = False
