@@ -75,6 +75,9 @@ class _Polynomials(torch.autograd.Function):
         out, *rest = ctx.saved_tensors
         count = len(ctx.needs_input_grad) - 3
         tensors, kept = rest[:count], rest[count:]
+        del rest
+        if not torch.is_grad_enabled():
+            ctx.maybe_clear_saved_tensors()  # checkpoints are given back when they are used, unless the graph is retained
         vectors, held = tensors[: ctx.blocks], tensors[ctx.blocks :]
         wanted = [h for h, needed in zip(held, ctx.needs_input_grad[3 + ctx.blocks :], strict=True) if needed]
         if torch.is_grad_enabled():
@@ -110,11 +113,12 @@ def _through_sparse(
     series, every, pattern = ctx.series, ctx.every, walk.pattern
     back, total = Walk(ctx.A.adjoint, series), torch.zeros(len(walk.pattern), dtype=g.dtype, device=g.device)
     one, two = last(series, g, vectors), None
-    v, after = (kept[-1], kept[-1]) if series.powers else kept
+    v, after = (one, one) if series.powers else kept
     states: list[Tensor] = []
     for k in reversed(range(series.degree)):
         if series.powers and not states:
-            states = [kept[k // every]]
+            del kept[k // every + 1 :]
+            states = [kept.pop()]
             for j in range(k - k % every, k):
                 states.append(walk.on(j, states[-1], states[-1]))
         v = states.pop() if series.powers else joined([x.detach() for x in vectors]) if k == 0 else v
@@ -153,7 +157,8 @@ def _through_powers(
     walk = Walk(A, series)
     one = last(series, g, vectors)
     for start in reversed(range(0, series.degree, every)):
-        v, records = kept[start // every], []
+        del kept[start // every + 1 :]
+        v, records = kept.pop(), []
         for k in range(start, min(start + every, series.degree)):
             records.append(pulled(A, held, v))
             v = walk.after(k, records[-1][1].detach(), v, v)
