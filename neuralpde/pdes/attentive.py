@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from solvers import LinearOperator
 
 from ..graph import Graph
 from ..operators.attention import Attention, attention_by_head, attention_pattern
 from ..operators.attention_mixing import ChannelMixing, Relaxation
+from ..operators.dense import project
 from ..operators.scores import Score
 
 
@@ -74,7 +74,7 @@ class AttentiveDiffusion:
         return Relaxation(self.average(y), self.rate)
 
     def _queries_and_keys(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        return F.linear(y, self.query, self.query_bias), F.linear(y, self.key, self.key_bias)
+        return project(y, self.query.t(), self.query_bias), project(y, self.key.t(), self.key_bias)
 
     def _form(self) -> dict[str, Any]:
         return {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from neuralpde.operators import Attention
+from neuralpde import GRAND
 
 from ..graphs import Sample, measured_on
 from ..measure import OURS, interleave, ratio_rows
@@ -26,7 +26,11 @@ def run(plan: Plan) -> Iterator[Row]:
         peer = ScaledDotAttention(sample.channels, heads, heads * width)
         x, g, edges = sample.state().requires_grad_(), sample.state(1), sample.edges()[0]
         wanted = [x, *peer.parameters()]
-        ours = _ours(sample, heads, peer.query, peer.key, x)
+        pde = _equation(sample, heads, width, peer)
+        found = [x, *pde.query.parameters(), *pde.key.parameters()]
+
+        def ours(pde: GRAND = pde, x: Tensor = x, graph=sample.graph) -> Tensor:
+            return pde.on(graph, x).attention(x).matvec(x)
 
         def theirs(m: ScaledDotAttention = peer, x: Tensor = x, e: Tensor = edges) -> Tensor:
             return m(x, e, m.weights(x, e))
@@ -35,7 +39,7 @@ def run(plan: Plan) -> Iterator[Row]:
             raise AssertionError("the two attentions differ")
         seconds = interleave(
             {
-                OURS: lambda f=ours, w=wanted, g=g: torch.autograd.grad(f(), w, g),
+                OURS: lambda f=ours, w=found, g=g: torch.autograd.grad(f(), w, g),
                 MESSAGES: lambda f=theirs, w=wanted, g=g: torch.autograd.grad(f(), w, g),
             },
             plan,
@@ -43,5 +47,9 @@ def run(plan: Plan) -> Iterator[Row]:
         yield from ratio_rows(CASE, sample.name, seconds, note=f"{heads} heads of {width}, {sample.channels} channels")
 
 
-def _ours(sample: Sample, heads: int, query: nn.Linear, key: nn.Linear, x: Tensor) -> Callable[[], Tensor]:
-    return lambda: Attention(sample.graph, query(x), key(x), heads=heads).matvec(x)
+def _equation(sample: Sample, heads: int, width: int, peer: ScaledDotAttention) -> GRAND:
+    """GRAND-nl with the peer's weights; it has no bias of the keys, which softmax takes out again."""
+    pde = GRAND(sample.channels, heads=heads, attention_dim=heads * width, attention="recomputed")
+    pde.query.load_state_dict(peer.query.state_dict())
+    pde.key.load_state_dict({"weight": peer.key.weight})
+    return pde
