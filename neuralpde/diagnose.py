@@ -17,13 +17,13 @@ from .diagnose_layers import SUMMING, SYMMETRIC, Call, by_depth, by_edges, convo
 from .diagnose_report import Diagnosis
 from .diagnose_theory import Theory, flow_theory, gcn_theory, no_theory
 from .graph import Graph, as_graph
+from .monitors import verdict
 from .monitors.base import Monitor, Observable
 from .monitors.conserved import Norm
 from .monitors.energy import NORMALIZATIONS, DirichletEnergy, RayleighQuotient, check_normalization
 from .monitors.hamiltonian import Hamiltonian
 from .monitors.rank import EffectiveRank, RankOneDistance
 from .monitors.variance import EnergyOverVariance
-from .monitors.verdict import verdict
 from .pdes.base import GraphPDE
 from .pdes.oscillator import LinearOscillator
 from .simulate import simulate
@@ -158,7 +158,7 @@ def _in_depth(
         profile = by_depth(models, depths, x, plain, watched, call)
     else:
         profile = layerwise(last, x, plain, watched, call)
-    theory = no_theory(f"none for {', '.join(sorted(names)) or type(last).__name__}")
+    theory = no_theory(f"nothing is known for {', '.join(sorted(names)) or type(last).__name__}")
     if names == {"GCNConv"} and chosen == "sym_loops":
         theory = gcn_theory(profile.layers, plain, is_linear(last, x, plain, call))
     notes = [f"the energy {chosen!r} is not that of these layers, {own!r}: it may stall or fall for reasons of its own"] * (

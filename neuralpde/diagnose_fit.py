@@ -62,7 +62,10 @@ def fit_rate(t: Array, values: Array, floor: Array) -> Fit:
     """
     above = np.isfinite(values) & (values > np.maximum(floor, np.finfo(np.float64).tiny))
     end = len(above) if above.all() else int(np.argmin(above))
-    notes = [] if end == len(above) else [f"the fit ends at {t[max(end - 1, 0)]:.4g}, where rounding takes over"]
+    notes = []
+    if end < len(above):
+        why = "rounding takes over" if np.isfinite(values[end]) else "the values overflow"
+        notes.append(f"the fit ends at {t[max(end - 1, 0)]:.4g}: beyond, {why}")
     t, values = t[:end], values[:end]
     later = t >= (t[0] + t[-1]) / 2 if end else np.zeros(0, dtype=bool)
     if later.sum() < _FEWEST:
@@ -70,8 +73,8 @@ def fit_rate(t: Array, values: Array, floor: Array) -> Fit:
     t, logs = t[later], np.log(values[later])
     if len(t) < 3 or np.ptp(t) == 0:
         window = (float(t[0]), float(t[-1])) if len(t) else (np.nan, np.nan)
-        short = f"only {len(t)} records stand above rounding after the first: too few for a rate"
-        return Fit(np.nan, (np.nan, np.nan), np.nan, np.nan, window, len(t), short)
+        notes.append(f"only {len(t)} records can be used for the rate, which is too few")
+        return Fit(np.nan, (np.nan, np.nan), np.nan, np.nan, window, len(t), "; ".join(notes))
     rate, intercept, interval = _slope(t, logs)
     spread = float(((logs - logs.mean()) ** 2).sum())
     left = float(((logs - intercept - rate * t) ** 2).sum())

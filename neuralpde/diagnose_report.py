@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from .diagnose_fit import Array, Fit
 from .diagnose_theory import Theory
-from .monitors.verdict import Verdict
+from .monitors import Verdict
 
 _SHAPE_ADVICE = {
     "decaying": (
@@ -29,7 +29,7 @@ _SCALE_ADVICE = {
     ),
     "growing": (
         "The features blow up: take a smaller step, add damping, or bound the weights. A large energy is no cure of "
-        "oversmoothing as long as the shape decays."
+        "oversmoothing where the shape decays or the rank collapses."
     ),
     "stationary": "",
 }
@@ -125,8 +125,9 @@ class Diagnosis:
         if self.verdict.rank is not None:
             rows.append({"what": "effective rank above 1", "value": str(self.verdict.rank), "note": ""})
         per = f"of log {self.measured}, per {self.unit}"
+        value = "could not be fitted" if math.isnan(fit.rate) else f"{fit.rate:+.4g} [{low:+.4g}, {high:+.4g}]"
         more: list[dict[str, object]] = [
-            {"what": "rate", "value": f"{fit.rate:+.4g} [{low:+.4g}, {high:+.4g}]", "note": per},
+            {"what": "rate", "value": value, "note": per},
             {"what": "rate by theory", "value": str(self.theory), "note": self.comparison},
             {
                 "what": "fitted on",

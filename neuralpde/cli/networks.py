@@ -21,14 +21,14 @@ def network_named(name: str, width: int, layers: int) -> nn.Module:
     if layers < 1:
         raise ValueError(f"layers = {layers}; expected at least 1")
     if name.lower() == "gcnii":
-        return Initial(width, layers)
+        return GCNII(width, layers)
     known = {"gcn": pyg.GCN, "gat": pyg.GAT, "sage": pyg.GraphSAGE, "gin": pyg.GIN}
     if name.lower() not in known:
         raise unknown("model", name, NETWORKS)
     return known[name.lower()](width, width, layers)
 
 
-class Initial(nn.Module):
+class GCNII(nn.Module):
     """GCNII: `x <- relu(((1 - a) A x + a x_0)((1 - b_l) + b_l W_l))`, a = 0.1, `b_l = log(0.5 / l + 1)`.
 
     Reference: Chen et al. (2020), Simple and deep graph convolutional networks.

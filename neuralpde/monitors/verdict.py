@@ -22,6 +22,8 @@ _MEANINGS = {
     ("stationary", "growing"): "sharpening",
     ("decaying", "growing"): "fading and sharpening",
     ("growing", "growing"): "exploding and sharpening",
+    ("decaying", "inconclusive"): "fading, shape inconclusive",
+    ("growing", "inconclusive"): "exploding, shape inconclusive",
     ("inconclusive", "decaying"): "oversmoothing, scale inconclusive",
     ("inconclusive", "stationary"): "shape kept, scale inconclusive",
     ("inconclusive", "growing"): "sharpening, scale inconclusive",
@@ -69,8 +71,10 @@ class Verdict:
 
     @property
     def meaning(self) -> str:
-        """In a word or two ("oversmoothing", "fading, with its shape kept"), or "inconclusive"."""
-        return _MEANINGS.get((self.scale.word, self.shape.word), "inconclusive")
+        """In a few words ("oversmoothing", "exploding, with its shape kept, rank collapsing"), or "inconclusive"."""
+        found = _MEANINGS.get((self.scale.word, self.shape.word), "inconclusive")
+        collapsing = self.rank is not None and self.rank.word == "decaying" and self.shape.word != "decaying"
+        return f"{found}, rank collapsing" if collapsing else found
 
     def __str__(self) -> str:
         parts = [f"scale {self.scale}", f"shape {self.shape}"]

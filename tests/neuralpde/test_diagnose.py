@@ -10,6 +10,7 @@ from torch import nn
 from neuralpde import Diffusion, Graph, GraphCON, Wave, diagnose, plots
 from neuralpde.cli import main
 from neuralpde.diagnose_fit import fit_rate
+from neuralpde.monitors import verdict
 
 GRID = Graph.grid(10, 10)
 GAP, NORMALISED_GAP, LOOPED_GAP = 0.097886967410, 0.028598008320, 0.022146668638  # of the three Laplacians
@@ -19,14 +20,14 @@ X = torch.rand(100, 4, dtype=torch.float64, generator=torch.Generator().manual_s
 class Stack(nn.Module):
     """Graph convolutions of one width, with or without relu."""
 
-    def __init__(self, layers, width=4, identity=False, activation=nn.Identity()):  # noqa: B008
+    def __init__(self, layers: int, width: int = 4, identity: bool = False, activation: nn.Module | None = None):
         super().__init__()
         from torch_geometric.nn import GCNConv
 
         self.convs = nn.ModuleList(GCNConv(width, width, bias=False) for _ in range(layers))
-        self.activation = activation
-        for conv in self.convs if identity else ():
-            nn.init.eye_(conv.lin.weight)
+        self.activation = activation or nn.Identity()
+        for conv in self.convs if identity else []:
+            nn.init.eye_(conv.lin.weight)  # type: ignore[union-attr]
         self.double()
 
     def forward(self, x, edge_index):
@@ -121,10 +122,21 @@ def test_the_fit_ends_where_rounding_begins():
     fit = fit_rate(t, np.exp(-t) + 1e-15, np.full(101, 1e-13))
     assert fit.rate == pytest.approx(-1, rel=1e-2)
     assert fit.window[1] < 30
-    assert "rounding" in fit.note
+    assert "rounding takes over" in fit.note
     bent = fit_rate(t, np.exp(-0.01 * t) + 100 * np.exp(-0.1 * t), np.zeros(101))
     assert "still changes" in bent.note
+    assert "overflow" in fit_rate(t, np.where(t > 50, np.inf, np.exp(t)), np.zeros(101)).note
     assert math.isnan(fit_rate(t, 0 * t, np.zeros(101)).rate)
+
+
+def test_a_collapsing_rank_is_said_where_the_shape_is_kept():
+    """Columns that turn into copies of one rough vector: the Rayleigh quotient does not show it."""
+    rough = torch.tensor([1.0, -1.0] * 50, dtype=torch.float64).unsqueeze(1)
+    series = [rough + math.exp(-0.2 * t) * X for t in range(60)]
+    energy = [float((x.reshape(10, 10, 4).diff(dim=1) ** 2).sum()) for x in series]
+    rank = [1 + math.exp(-0.2 * t) for t in range(60)]
+    found = verdict(list(range(60)), energy, [float((x**2).sum().sqrt()) for x in series], rank)
+    assert found.meaning == "steady, rank collapsing"
 
 
 def test_mistakes_are_named():
@@ -144,7 +156,7 @@ def test_mistakes_are_named():
 
 def test_the_figure_shows_fit_and_theory():
     figure = plots.diagnosis(diagnose(Diffusion(), GRID, t=20.0, u0=X))
-    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    labels = [str(label) for label in figure.axes[0].get_legend_handles_labels()[1]]
     assert any(label.startswith("fit: ") for label in labels)
     assert any(label.startswith("theory: -0.1958") for label in labels)
 
