@@ -12,7 +12,6 @@ from solvers import LinearOperator, VectorField, linear_flow
 
 from .graph import Graph
 from .operators.adjacency import Adjacency
-from .pdes.oscillator import LinearOscillator
 
 _MOST_SYMMETRIC, _MOST = 3000, 1200  # unknowns of a dense eigenvalue problem that takes seconds
 
@@ -52,10 +51,14 @@ def flow_theory(field: VectorField, state: Tensor) -> Theory:
         field: of the equation.
         state: one of its states; only its shape counts.
     """
-    if isinstance(field, LinearOscillator) and not isinstance(field.damping, Tensor):
-        stiffness = field.stiffness
-        if stiffness.columnwise and stiffness.symmetric and stiffness.shape[0] <= _MOST_SYMMETRIC:
-            return _oscillator(stiffness, float(field.damping))
+    stiffness, damping = (
+        getattr(field, "stiffness", None),
+        torch.as_tensor(getattr(field, "damping", math.nan), dtype=torch.float64),
+    )
+    if isinstance(stiffness, LinearOperator) and stiffness.symmetric and damping.numel() == 1 and damping.isfinite():
+        size = stiffness.shape[0] if stiffness.columnwise else state[0].numel()
+        if size <= _MOST_SYMMETRIC:
+            return _oscillator(stiffness, state[0], size, float(damping.detach()))
     flow = linear_flow(field)
     if flow is None:
         return no_theory("the dynamics are not linear")
@@ -76,9 +79,9 @@ def flow_theory(field: VectorField, state: Tensor) -> Theory:
     return Theory(2 * slowest, "exact", gap)
 
 
-def _oscillator(stiffness: LinearOperator, damping: float) -> Theory:
+def _oscillator(stiffness: LinearOperator, positions: Tensor, size: int, damping: float) -> Theory:
     with torch.no_grad():
-        values = torch.linalg.eigvalsh(_symmetrised(stiffness.to_dense().double()))
+        values = torch.linalg.eigvalsh(_symmetrised(_dense(stiffness, positions, size)))
     values = values[values.abs() > 1e-9 * values.abs().max()]
     root = torch.sqrt((damping**2 / 4 - values).to(torch.complex128)).real
     slowest = float((damping / 2 - root).min())

@@ -66,6 +66,18 @@ def test_damped_waves_decay_as_their_modes(damping):
     assert found.verdict.shape.word == "decaying"
 
 
+@pytest.mark.parametrize("activation", ["relu", None])
+def test_damped_oscillators_of_a_network_decay_as_their_modes(activation):
+    theory = -2 * (0.25 - math.sqrt(0.0625 - LOOPED_GAP))
+    pde = GraphCON(4, alpha=0.5, bias=False, activation=activation, initial_velocity="zero").double()
+    with torch.no_grad():
+        nn.init.eye_(pde.weight)  # type: ignore[arg-type]
+    found = diagnose(pde, GRID, t=150.0, u0=X)
+    assert found.rate == pytest.approx(theory, rel=0.02)
+    assert found.theory.kind == ("none" if activation else "exact")
+    assert activation or found.theory.rate == pytest.approx(theory, rel=1e-8)
+
+
 def test_undamped_waves_neither_decay_nor_grow():
     found = diagnose(Wave(), GRID, t=60.0, u0=X)
     assert abs(found.rate) < 1e-3 * math.sqrt(GAP)
