@@ -43,6 +43,7 @@ def sweep(
         The `Table` of these runs, those that were there before included.
 
     Raises:
+        TypeError: recipes without names, or none.
         IntegrationError, ...: as the fit that fails; the runs before it are kept.
 
     Example:
@@ -51,6 +52,9 @@ def sweep(
         >>> table = sweep(recipes, "karate", [("random", 0), ("random", 1)], seeds=[0])  # doctest: +SKIP
         >>> print(table.difference("diffusion", "mlp").interval)  # doctest: +SKIP
     """
+    if not isinstance(recipes, Mapping) or not recipes:
+        got = "an empty mapping" if isinstance(recipes, Mapping) else f"a {type(recipes).__name__}"
+        raise TypeError(f'recipes is {got}; expected them by name: {{"grand": preset("cora", "grand")}}')
     source = Named(data) if isinstance(data, str) else data
     full = lru_cache(1)(lambda split: as_graph(source(split)))
     ready = blind_loader(full)

@@ -222,3 +222,9 @@ def test_settings_and_labels():
     labels = [split_label(s) for s in (None, "public", "random", 3, ("geom-gcn", 3), ("development", 7))]
     assert labels == ["default", "public", "random 0", "geom-gcn 3", "geom-gcn 3", "development 7"]
     assert Named("cora", "largest").label == "cora, largest component"
+
+
+@pytest.mark.parametrize(("recipes", "got"), [([], "a list"), ({}, "an empty mapping")])
+def test_recipes_have_names(recipes, got):
+    with pytest.raises(TypeError, match=f"recipes is {got}; expected them by name"):
+        sweep(recipes, "karate", [("random", 0)], [0])
