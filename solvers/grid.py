@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .controllers import Controller
 from .integrators.base import Integrator, Step
+from .integrators.wrapping import Wrapping
 from .interpolate import hermite
 from .protocols import Problem, VectorField, Work
 
@@ -44,8 +45,8 @@ class Grid(Controller):
         return step.status == "ok", self.steps[min(done, len(self.steps) - 1)], done
 
 
-@dataclass(frozen=True)
-class OnGrid(Integrator):
+@dataclass(frozen=True, eq=False)
+class OnGrid(Wrapping):
     """A method whose outputs between grid points are interpolated, so that it steps over them.
 
     Args:
@@ -54,29 +55,10 @@ class OnGrid(Integrator):
         perturb: evaluate the field just inside a step where it is asked for at its ends (for jumps on the grid).
     """
 
-    method: Integrator
     cubic: bool = False
     perturb: bool = False
-    dense_output = True
-
-    @property
-    def order(self) -> float:  # type: ignore[override]
-        return self.method.order
-
-    @property
-    def explicit(self) -> bool:  # type: ignore[override]
-        return self.method.explicit
-
-    @property
-    def needs(self) -> str | None:  # type: ignore[override]
-        return self.method.needs
-
-    @property
-    def name(self) -> str:
-        return self.method.name
-
-    def init(self, problem: Problem, t: float, y: Tensor) -> tuple[object, Work]:
-        return self.method.init(problem, t, y)
+    adaptive = False  # type: ignore[assignment]
+    dense_output = True  # type: ignore[assignment]
 
     def step(self, problem: Problem, t: float, dt: float, y: Tensor, state: object) -> Step:
         here = problem.with_field(Within(problem.field, t, t + dt)) if self.perturb else problem

@@ -17,6 +17,7 @@ from torch import Tensor
 from .controllers import Controller
 from .integrators.back_end import BackEnd
 from .integrators.base import Integrator, Step
+from .integrators.wrapping import Wrapping
 from .protocols import Problem, Work
 
 NAMES = ("callback_step", "callback_accept_step", "callback_reject_step")
@@ -106,7 +107,7 @@ class Judging(Controller):
 
 
 @dataclass(frozen=True, eq=False)
-class Announced(Integrator):
+class Announced(Wrapping):
     """A method whose steps are announced before they are tried, for a controller that is `Judging`.
 
     Args:
@@ -114,43 +115,7 @@ class Announced(Integrator):
         callbacks: what is told.
     """
 
-    method: Integrator
     callbacks: FieldCallbacks
-
-    @property
-    def order(self) -> int | float:  # type: ignore[override]
-        return self.method.order
-
-    @property
-    def adaptive(self) -> bool:  # type: ignore[override]
-        return self.method.adaptive
-
-    @property
-    def explicit(self) -> bool:  # type: ignore[override]
-        return self.method.explicit
-
-    @property
-    def needs(self) -> str | None:  # type: ignore[override]
-        return self.method.needs
-
-    @property
-    def dense_output(self) -> bool:  # type: ignore[override]
-        return self.method.dense_output
-
-    @property
-    def dense_order(self) -> int | None:  # type: ignore[override]
-        return self.method.dense_order
-
-    @property
-    def dense_is_free(self) -> bool:  # type: ignore[override]
-        return self.method.dense_is_free
-
-    @property
-    def name(self) -> str:
-        return self.method.name
-
-    def init(self, problem: Problem, t: float, y: Tensor) -> tuple[object, Work]:
-        return self.method.init(problem, t, y)
 
     def step(self, problem: Problem, t: float, dt: float, y: Tensor, state: object) -> Step:
         self.callbacks.call(self.callbacks.step, t, y, dt)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from .integrators.base import Integrator, Step
+from .integrators.base import Step
+from .integrators.wrapping import Wrapping
 from .protocols import Problem, Work
 from .structure import rebind, tensors
 
@@ -81,7 +82,8 @@ class _Numbered:
     index: int
 
 
-class Recorder(Integrator):
+@dataclass(frozen=True, eq=False)
+class Recorder(Wrapping):
     """A method that writes down its steps, and else is the method itself.
 
     Args:
@@ -89,14 +91,7 @@ class Recorder(Integrator):
         tape: what it writes to.
     """
 
-    def __init__(self, method: Integrator, tape: Tape):
-        self.method, self.tape = method, tape
-        self.order, self.adaptive, self.explicit = method.order, method.adaptive, method.explicit  # type: ignore[misc]
-        self.needs, self.dense_output = method.needs, method.dense_output  # type: ignore[misc]
-
-    @property
-    def name(self) -> str:
-        return self.method.name
+    tape: Tape
 
     def init(self, problem: Problem, t: float, y: Tensor) -> tuple[object, Work]:
         state, work = self.method.init(problem, t, y)
