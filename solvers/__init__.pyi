@@ -149,3 +149,5 @@ from .structure import is_opaque as is_opaque
 from .structure import rebind as rebind
 from .structure import requiring_grad as requiring_grad
 from .structure import tensors as tensors
+from .transformed import is_transformed as is_transformed
+from .transformed import may_be_transformed as may_be_transformed

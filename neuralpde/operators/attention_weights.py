@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from solvers import sddmm, spmm
+from solvers import is_transformed, sddmm, spmm
 
 from .attention_layout import HeadLayout
 from .attention_layout import layout_of as layout_of
@@ -42,7 +42,7 @@ def attention_weights(
         scale: c, or None for 1 / sqrt(d).
     """
     scale = 1 / math.sqrt(query.shape[1] // layout.heads) if scale is None else scale
-    if _is_transformed(query, key):
+    if is_transformed(query, key):
         return _composed(layout, head_dots(layout, query, key, scale), activation).mean(1)
     if torch.is_grad_enabled() and (query.requires_grad or key.requires_grad):
         return _Weights.apply(layout, query, key, activation, scale)  # type: ignore[return-value]
@@ -58,7 +58,7 @@ def head_dots(layout: HeadLayout, query: Tensor, key: Tensor, scale: float) -> T
 
 def head_weights(layout: HeadLayout, scores: Tensor, activation: str = "softmax") -> Tensor:
     """`w_eh`, `[E, H]`, from scores `[E, H]`; the rows of each head sum to one. Differentiable as `attention_weights` is."""
-    if _is_transformed(scores):
+    if is_transformed(scores):
         return _composed(layout, scores, activation)
     if torch.is_grad_enabled() and scores.requires_grad:
         return _HeadWeights.apply(layout, scores, activation)  # type: ignore[return-value]
@@ -170,11 +170,3 @@ def _recomposed(
     weights = _composed(layout, head_dots(layout, q, k, scale), activation).mean(1)
     found = iter(torch.autograd.grad(weights, inputs, g, create_graph=True))
     return [next(found) if x.requires_grad else None for x in (q, k)]
-
-
-def _is_transformed(*xs: Tensor) -> bool:
-    """Whether forward mode or a transform of torch.func is at work."""
-    forward, wrapped = torch.autograd.forward_ad, torch._C._functorch.is_functorch_wrapped_tensor  # type: ignore[attr-defined]
-    if any(wrapped(x) for x in xs):
-        return True
-    return forward._current_level >= 0 and any(forward.unpack_dual(x).tangent is not None for x in xs)

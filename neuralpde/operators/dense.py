@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from solvers import may_be_transformed
+
 _SOME = 1 << 20  # multiplications, from which on a product pays for the call
 _MANY = 1 << 13  # entries, from which on tanh pays for two copies
 _X86 = platform.machine().lower() in ("x86_64", "amd64") and torch.backends.mkldnn.is_available()
@@ -95,6 +97,4 @@ def _plain(*tensors: Tensor) -> bool:
     """Whether these are float32 tensors on a CPU, outside transforms, forward mode and compilation."""
     if any(v.device.type != "cpu" or v.dtype != torch.float32 or v.layout != torch.strided for v in tensors):
         return False
-    if torch.autograd.forward_ad._current_level >= 0 or torch.compiler.is_compiling():
-        return False
-    return not any(torch._C._functorch.is_functorch_wrapped_tensor(v) for v in tensors)  # type: ignore[attr-defined]
+    return not may_be_transformed(*tensors)

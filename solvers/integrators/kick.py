@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..transformed import may_be_transformed
+
 
 def kick_and_drift(y: Tensor, force: Tensor, dt: float, keep: float) -> Tensor:
     """`p_new = keep p + dt force`, `q_new = q + dt p_new`, stacked; no state is kept for the way back.
@@ -17,8 +19,7 @@ def kick_and_drift(y: Tensor, force: Tensor, dt: float, keep: float) -> Tensor:
         dt: the step.
         keep: what damping leaves of p.
     """
-    wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # type: ignore[attr-defined]
-    if torch.autograd.forward_ad._current_level >= 0 or wrapped(y) or wrapped(force) or torch.compiler.is_compiling():
+    if may_be_transformed(y, force):
         q, p = y.unbind(0)
         p = torch.add(keep * p, force, alpha=dt)
         return torch.stack((torch.add(q, p, alpha=dt), p))

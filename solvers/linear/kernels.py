@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..transformed import is_transformed, is_wrapped
 from . import kernels_cuda
 from .pattern import Pattern
 
@@ -72,8 +73,7 @@ class _Spmm(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
         ctx.pattern, _, values, x = inputs
-        wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # type: ignore[attr-defined]
-        kept = values.requires_grad or wrapped(values) or wrapped(x)  # x serves the gradient in the values alone
+        kept = values.requires_grad or is_wrapped(values, x)  # x serves the gradient in the values alone
         ctx.save_for_backward(values, x if kept else None)
         ctx.save_for_forward(values, x)
 
@@ -236,7 +236,4 @@ def _is_differentiated(a: Tensor, b: Tensor) -> bool:
     """Whether a derivative is being taken: by backward or forward mode, or inside a transform of torch.func."""
     if torch.is_grad_enabled() and (a.requires_grad or b.requires_grad):
         return True
-    forward, wrapped = torch.autograd.forward_ad, torch._C._functorch.is_functorch_wrapped_tensor  # type: ignore[attr-defined]
-    if forward._current_level >= 0 and any(forward.unpack_dual(x).tangent is not None for x in (a, b)):
-        return True
-    return wrapped(a) or wrapped(b)
+    return is_transformed(a, b)
