@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from neuralpde import BLEND, FitConfig, Graph, NodeClassifier, Transform, as_graph
 from neuralpde.encodings import deepwalk, laplacian_eigenvectors, personalized_pagerank, random_walk_returns
+from neuralpde.models.encoder import drop_into
 from neuralpde.training import seeded
 from neuralpde.transforms import KNN
 
@@ -30,12 +31,13 @@ class GAT(nn.Module):
         inner = [GATConv(width, hidden, heads, dropout=dropout) for width in widths[:-1]]
         self.convs = nn.ModuleList([*inner, GATConv(widths[-1], num_classes, 1, dropout=dropout)])
         self.dropout = dropout
+        drop_into(self.convs[0], dropout)
 
     def forward(self, data: Graph) -> Tensor:
         graph = as_graph(data)
         u = graph.node["x"]
         for i, conv in enumerate(self.convs):
-            u = conv(F.dropout(F.elu(u) if i else u, self.dropout, self.training), graph.edge_index)
+            u = conv(F.dropout(F.elu(u), self.dropout, self.training) if i else u, graph.edge_index)
         return u
 
 

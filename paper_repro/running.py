@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from claims import Claim, Paper
-from configs import BASELINES, config, space
+from configs import BASELINES, PUBLISHED, base, config, space, tuned_under
 from protocols import NOT_READ, PROTOCOLS, TUNING_SEEDS, Protocol
 from recipes import changed, over_time
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -112,11 +112,12 @@ def _jobs(chosen: Sequence[Claim], given: argparse.Namespace) -> list[Job]:
         if claim.dataset in NOT_READ or not claim.protocol:
             print(f"{claim.dataset}, {claim.model}: not run. {NOT_READ[claim.dataset]}.", file=sys.stderr)
             continue
-        recipe = config(claim.model, claim.dataset, claim.protocol)
+        if given.search and claim.protocol != tuned_under(claim.dataset):
+            continue
+        recipe = config(claim.model, claim.dataset)
         timed = given.time_on_validation and not given.search
-        if recipe is None or (timed and claim.model in BASELINES):
-            why = "there is no such model yet" if recipe is None else "it has no time to choose"
-            print(f"{claim.dataset}, {claim.model}: not run, {why}.", file=sys.stderr)
+        if timed and claim.model in BASELINES:
+            print(f"{claim.dataset}, {claim.model}: not run, it has no time to choose.", file=sys.stderr)
             continue
         job = Job(claim.dataset, PROTOCOLS[claim.protocol], {})
         job = jobs.setdefault((claim.dataset, claim.protocol), job)
@@ -146,10 +147,11 @@ def _swept(job: Job, given: argparse.Namespace) -> None:
 def _tuned(job: Job, given: argparse.Namespace) -> None:
     """One search for each model: random search, its trials halved after every rung."""
     protocol, path = job.protocol, job.path(given.results, "search-")
-    for name, recipe in job.recipes.items():
+    for name in job.recipes:
+        recipe = base(name, job.dataset)
         with _Bar(f"{job.dataset}, {protocol.name}, {name}", None, given.quiet) as tick:
             found = search(
-                space(name),
+                space(name, job.dataset),
                 lambda values, recipe=recipe: changed(recipe, values),
                 protocol.source(job.dataset),
                 protocol.tuning(),
@@ -159,21 +161,18 @@ def _tuned(job: Job, given: argparse.Namespace) -> None:
                 path=path,
                 trials=given.search,
                 halving=3,
+                first=[PUBLISHED[key]] if (key := (name, job.dataset)) in PUBLISHED else [],
                 on_run=tick,
             )
         print(f"# {100 * found.best.score:.2f} % of the validation nodes")
-        print(f"({name!r}, {job.dataset!r}, {protocol.name!r}): {dict(found.best.values)!r},")
+        print(f"({name!r}, {job.dataset!r}): {dict(found.best.values)!r},")
 
 
 def _quick(paper: Paper, chosen: Sequence[Claim], given: argparse.Namespace) -> int:
     """All chosen models on Zachary's karate club; the results are not those of any cell."""
     recipes = {}
     for model in dict.fromkeys(claim.model for claim in chosen):
-        recipe = config(model, "karate", "")
-        if recipe is None:
-            print(f"{model}: not run, there is no such model yet.", file=sys.stderr)
-            continue
-        recipe = changed(recipe, {"config.epochs": 2, "hidden": 8})
+        recipe = changed(config(model, "karate"), {"config.epochs": 2, "hidden": 8})
         recipes[model] = changed(recipe, {"t": 2.0}) if hasattr(recipe, "t") else recipe
         if given.time_on_validation and model not in BASELINES:
             recipes[model + TIMED] = over_time(recipes[model])

@@ -66,9 +66,9 @@ def _theirs(claim: Claim) -> Summary:
 
 def _scores(claim: Claim, timed: bool, results: Path) -> dict[str, dict[int, float]]:
     """Split -> seed -> test accuracy, of the runs whose settings are those of `configs.py`."""
-    recipe = config(claim.model, claim.dataset, claim.protocol)
-    if recipe is None or not claim.protocol:
+    if not claim.protocol:
         return {}
+    recipe = config(claim.model, claim.dataset)
     name, recipe = (claim.model + TIMED, over_time(recipe)) if timed else (claim.model, recipe)
     wanted, found = settings(recipe), {}
     for row in _rows(results / f"{claim.dataset}-{claim.protocol}.jsonl"):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..graph import Graph
-from .encoder import Encoder, probability
+from .encoder import Encoder, drop_into, probability
 from .inputs import read_inputs
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class GCN(nn.Module):
         self.layers, self.dropout = layers, probability(dropout)
         widths = _widths(in_channels, hidden, num_classes, layers)
         self.convs = nn.ModuleList(GCNConv(a, b) for a, b in pairwise(widths))
+        drop_into(self.convs[0], self.dropout)
 
     def forward(
         self,
@@ -86,9 +87,7 @@ class GCN(nn.Module):
     ) -> Tensor:
         """Class scores `[nodes, num_classes]`; call with a `Graph` or `Data`, or as PyG's layers are called."""
         graph, u = read_inputs(x, edge_index, edge_weight, batch)
-        for conv in self.convs[:-1]:
-            u = self._convolve(conv, u, graph).relu()
-        return self._convolve(self.convs[-1], u, graph)
-
-    def _convolve(self, conv: nn.Module, u: Tensor, graph: Graph) -> Tensor:
-        return conv(F.dropout(u, self.dropout, self.training), graph.edge_index, graph.weight)
+        for i, conv in enumerate(self.convs):
+            u = F.dropout(u.relu(), self.dropout, self.training) if i else u
+            u = conv(u, graph.edge_index, graph.weight)
+        return u

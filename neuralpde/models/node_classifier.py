@@ -29,6 +29,7 @@ class NodeClassifier(PDEModel):
         hidden: width of u, for an equation that takes any; an equation of fixed width decides itself.
         input_dropout: share of the features dropped before the encoder, in training.
         dropout: share of the features dropped before the decoder, in training.
+        encoder_activation: of the encoder, by name; None for none.
         **options: those of `solvers.solve`, as for `PDEBlock`.
 
     Reference: Chamberlain et al. (2021), GRAND: graph neural diffusion, section 4.
@@ -45,11 +46,13 @@ class NodeClassifier(PDEModel):
         hidden: int = 64,
         input_dropout: float = 0.5,
         dropout: float = 0.0,
+        encoder_activation: str | None = None,
         **options: Unpack[SolveOptions],
     ):
         super().__init__(in_channels, pde, t, method, hidden, options)
         self.num_classes, self.input_dropout, self.dropout = num_classes, input_dropout, dropout
-        self.encoder = Encoder(in_channels, self.channels, input_dropout)
+        self.encoder_activation = encoder_activation
+        self.encoder = Encoder(in_channels, self.channels, input_dropout, encoder_activation)
         self.block = PDEBlock(pde, t, method, **options)
         self.decoder = Decoder(self.channels, num_classes, dropout)
 

@@ -67,6 +67,7 @@ class Preset:
         t, method, dt: the solve (equations only).
         layers: number of layers (baselines only).
         input_dropout, dropout: of the encoder and of the decoder; a baseline has `dropout` on every layer.
+        encoder_activation: of the encoder (equations only).
         arguments: further constructor arguments of the equation.
         config: the fit.
         transform: what becomes of the graph before; None for nothing.
@@ -83,6 +84,7 @@ class Preset:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     config: FitConfig = field(default_factory=FitConfig)
     transform: Transform | None = None
+    encoder_activation: str | None = None
 
     def build(self, in_channels: int, num_classes: int, seed: int = 0) -> nn.Module:
         """A fresh model, its weights drawn with `seed`.
@@ -105,6 +107,7 @@ class Preset:
                 hidden=self.hidden,
                 input_dropout=self.input_dropout,
                 dropout=self.dropout,
+                encoder_activation=self.encoder_activation,
                 dt=self.dt,
             )
 

@@ -71,6 +71,7 @@ def search(
     trials: int = 40,
     seed: int = 0,
     halving: int | None = None,
+    first: Sequence[Mapping[str, Any]] = (),
     on_run: Callable[[Row], None] | None = None,
 ) -> Search:
     """Draw so many sets of hyperparameters, and find the one whose models validate best.
@@ -93,6 +94,7 @@ def search(
         trials: how many are drawn, at most.
         seed: of the drawing.
         halving: h, at least 2; None for random search.
+        first: values of the first trials, which are given and not drawn (published settings, say); they count as trials.
         on_run: called with each row that was computed here.
 
     Raises:
@@ -106,7 +108,7 @@ def search(
         raise ValueError(f"trials = {trials}, halving = {halving}; expected at least 1 trial, and halving by at least 2")
     source = Named(data) if isinstance(data, str) else data
     ledger, ready = Ledger(path), blind_loader(source)
-    found = [Trial(i, drawn(space, seed, i), ()) for i in range(trials)]
+    found = [Trial(i, first[i] if i < len(first) else drawn(space, seed, i), ()) for i in range(trials)]
     recipes = [make(trial.values) for trial in found]
     for keep, runs in _rungs(trials, len(pairs), halving):
         todo: dict[str, Callable[[], Row]] = {}
