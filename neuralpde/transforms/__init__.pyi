@@ -4,3 +4,4 @@ from .gdc import PPR as PPR
 from .gdc import Heat as Heat
 from .knn import KNN as KNN
 from .largest_component import LargestComponent as LargestComponent
+from .undirected import Undirected as Undirected

@@ -230,3 +230,35 @@ def test_wrong_width_is_named(graph):
 
 def test_mlp_needs_no_edges():
     assert MLP(5, 3)(torch.randn(4, 5)).shape == (4, 3)
+
+
+def test_an_encoder_has_an_activation_and_may_have_no_bias():
+    x = torch.randn(5, 3)
+    encoder = Encoder(3, 2, activation="relu", bias=False)
+    assert torch.equal(encoder(x), (x @ encoder.linear.weight.t()).relu())
+    model = NodeClassifier(3, 2, GRAND(4), t=1.0, encoder_activation="tanh").eval()
+    assert torch.allclose(model.encode(Graph.path(5), x), torch.tanh(model.encoder.linear(x)), atol=1e-6)
+    with pytest.raises(ValueError, match="'rleu'"):
+        Encoder(3, 2, activation="rleu")
+
+
+def test_a_gcn_drops_the_nonzeros_of_its_features_and_is_pygs_in_evaluation():
+    from torch_geometric.nn import GCNConv
+
+    graph = Graph.ring(300)
+    x = torch.zeros(300, 400)
+    x[:, :20] = torch.rand(300, 20)  # sparse enough to be multiplied as a sparse matrix
+    model = GCN(400, 3, hidden=8, dropout=0.5)
+    first, last = GCNConv(400, 8), GCNConv(8, 3)
+    with torch.no_grad():
+        for conv, ours in zip((first, last), model.convs, strict=True):
+            conv.lin.weight.copy_(getattr(ours.lin, "linear", ours.lin).weight)
+            conv.bias.copy_(ours.bias.normal_())
+    expected = last(first(x, graph.edge_index).relu(), graph.edge_index)
+    assert torch.allclose(model.eval()(x, graph.edge_index), expected, atol=1e-5)
+    model.train()
+    with torch.no_grad():
+        draws = torch.stack([model.convs[0].lin(x) for _ in range(400)])
+        exact = x @ first.lin.weight.t()
+    assert not torch.equal(draws[0], draws[1])
+    assert float((draws.mean(0) - exact).norm() / exact.norm()) < 3 / 20  # a mean of 400 draws, each of relative size about one

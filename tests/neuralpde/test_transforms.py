@@ -8,7 +8,7 @@ import torch
 
 from neuralpde import Graph, GraphError, Transform, transforms
 from neuralpde.pdes import GRAND
-from neuralpde.transforms import GDC, KNN, PPR, DropWeakest, Heat, LargestComponent, diffusion_rows, gdc
+from neuralpde.transforms import GDC, KNN, PPR, DropWeakest, Heat, LargestComponent, Undirected, diffusion_rows, gdc
 
 EXPORTS = [
     cls for name in transforms.__all__ if inspect.isclass(cls := getattr(transforms, name)) and issubclass(cls, Transform)
@@ -251,3 +251,10 @@ def test_largest_component_of_a_triangle_beside_an_edge():
 def test_refuses(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_undirected_adds_reverse_edges_and_means_weights():
+    directed = Graph.from_edges([[0, 1, 1], [1, 0, 2]], torch.tensor([1.0, 3.0, 5.0]))
+    found = Undirected()(directed)
+    dense = torch.zeros(3, 3).index_put((found.edge_index[1], found.edge_index[0]), found.weight)
+    assert found.undirected and torch.equal(dense, torch.tensor([[0.0, 2, 0], [2, 0, 5], [0, 5, 0]]))
