@@ -15,10 +15,13 @@ import blend
 import grand
 import graphcon
 from claims import Claim, Paper
-from configs import searched
+from configs import FOUND, searched
 from protocols import NOT_READ, PROTOCOLS
+from remarks import remark
 from running import RESULTS
 from verdict import Outcome, outcome
+
+from neuralpde.training import Ledger
 
 PAPERS = (grand.PAPER, graphcon.PAPER, blend.PAPER)
 README = Path(__file__).parent / "README.md"
@@ -37,7 +40,7 @@ The graphs are read from the folder `NEURALPDE_DATA` (`neuralpde info datasets`)
 settings, versions, commit and seconds; a run that is there is not repeated, and a stopped command goes on where it was.
 
 * Accuracies in percent, in the best epoch by validation. Mean ± standard deviation over splits, seeds averaged within each;
-  on the one public split over seeds. Runs are splits × seeds.
+  on the one public split over seeds; in brackets the 95 % interval of the mean (Student's t). Runs are splits × seeds.
 * Met: ours >= published - max(1.0 point, 1.96 standard errors of the difference). The published error is the deviation over
   the root of the number of splits (of draws of the weights on the one public split). Where the published deviation is not
   confirmed, the error is ours alone.
@@ -45,15 +48,40 @@ settings, versions, commit and seconds; a run that is there is not repeated, and
 * Read at T: at the model's own time. Time on validation: the output time is chosen by validation accuracy after every epoch,
   up to 3 T, as the released codes do. These are different results, and stand in different cells.
 * Where a text leaves open what the splits were, the published cell is there once for each protocol.
-* Only runs with the settings that stand in `configs.py` count. These come from a search of at most 40 trials by validation, on
-  seeds and drawn splits from 100 on, where they stand in `FOUND`; the others are first settings, not yet searched for.
+* Only runs with the settings that stand in `configs.py` count. These come from one search per model and data set, of at most 40
+  trials by validation, on seeds and drawn splits from 100 on, where they stand in `FOUND` ([Settings](#settings)); the others
+  are first settings, not yet searched for. Citation graphs were searched on development splits, and all protocols have the
+  settings found there. Models and baselines have the same number of trials.
 """
 
 
 def text(results: Path = RESULTS) -> str:
     """The page."""
     sections = [section for paper in PAPERS for section in _sections(paper, results)]
-    return "\n".join([INTRODUCTION, _count(results), *sections])
+    return "\n".join([INTRODUCTION, _count(results), _hours(results), *sections, *_settings()])
+
+
+def _hours(results: Path) -> str:
+    """What it took, as the rows say."""
+    spent = {"search-": 0.0, "": 0.0}
+    for path in sorted(results.glob("*.jsonl")):
+        kind = "search-" if path.name.startswith("search-") else ""
+        spent[kind] += sum(row.get("seconds") or 0.0 for row in Ledger(path).rows())
+    searches, runs = (f"{spent[kind] / 3600:.1f}" for kind in ("search-", ""))
+    return f"Hours of one core, on a machine that did other things besides: {searches} of searches, {runs} of reported runs.\n"
+
+
+def _settings() -> Iterator[str]:
+    yield "## Settings\n"
+    yield "What the searches found; what is not named is as in `base` of `configs.py`.\n"
+    yield "| data set | model | settings |\n| --- | --- | --- |"
+    for (model, dataset), values in sorted(FOUND.items(), key=lambda item: (item[0][1], item[0][0])):
+        shown = (
+            f"{name.rpartition('.')[2]} {v:.4g}" if isinstance(v, float) else f"{name.rpartition('.')[2]} {v}"
+            for name, v in sorted(values.items())
+        )
+        yield f"| {dataset} | {model} | {', '.join(shown)} |"
+    yield ""
 
 
 def _count(results: Path) -> str:
@@ -108,9 +136,13 @@ def _cells(found: Outcome | None) -> list[str]:
         return ["-"] * 4
     if found.ours is None:
         return ["not run" + _why(found.claim), "-", "-", "-"]
-    spread = f" ± {found.ours.std:.1f}" if found.ours.count > 1 else ""
-    note = "; settings not searched for" if found.verdict == "not met" and not searched(found.claim) else ""
-    return [f"{found.ours.mean:.1f}{spread}", f"{found.splits} × {found.seeds}", found.gap, found.verdict + note]
+    low, high = found.ours.interval
+    spread = f" ± {found.ours.std:.1f} [{low:.1f}, {high:.1f}]" if found.ours.count > 1 else ""
+    notes = [found.verdict]
+    if found.verdict == "not met":
+        notes += [] if searched(found.claim) else ["settings not searched for"]
+        notes += [why] if (why := remark(found.claim)) else []
+    return [f"{found.ours.mean:.1f}{spread}", f"{found.splits} × {found.seeds}", found.gap, "; ".join(notes)]
 
 
 def _why(claim: Claim) -> str:
