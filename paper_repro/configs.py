@@ -10,6 +10,7 @@ from typing import Any
 
 from claims import Claim
 from recipes import BLENDRecipe, GATRecipe, changed
+from released import ReleasedRecipe
 
 from neuralpde import FitConfig
 from neuralpde.training import Choice, Distribution, LogUniform, Preset, Uniform
@@ -39,6 +40,7 @@ BASE: Mapping[str, Any] = {
     "GraphCON-GCN": _graphcon("gcn"),
     "GraphCON-GAT": _graphcon("gat"),
     "GraphCON-Tran": _graphcon("tran"),
+    "GraphCON-Tran, released form": ReleasedRecipe(config=_OSCILLATOR),
     "BLEND": BLENDRecipe(arguments=_HEADS, config=_DIFFUSION),
     "BLEND-kNN": BLENDRecipe(arguments=_HEADS, config=_DIFFUSION, neighbours=8),
     "GCN": Preset("gcn", 64, config=_BASELINE),
@@ -96,6 +98,24 @@ _GRAND_CITESEER = {
 }
 _ATTENDING = ("hidden", "t", "arguments.heads", "arguments.attention_dim")
 _SHORT = {"t": 6.0, "arguments.heads": 4, "arguments.attention_dim": 32}
+_TRAN = {
+    "cora": {
+        **{name: _GRAND_CORA[name] for name in _ATTENDING},
+        "config.lr": 0.01334,
+        "config.weight_decay": 0.00508,
+        "config.optimizer": "adamax",
+        "input_dropout": 0.5,
+        "dropout": 0.1717,
+    },
+    "citeseer": {
+        **{name: _GRAND_CITESEER[name] for name in _ATTENDING},
+        "config.lr": 0.00604,
+        "config.weight_decay": 0.1,
+        "config.optimizer": "adam",
+        "input_dropout": 0.680,
+        "dropout": 0.843,
+    },
+}
 _TEXAS = {"hidden": 256, "t": 2.0, "arguments.residual": "v2", "input_dropout": 0.3, "arguments.dropout": 0.3}
 
 PUBLISHED: Mapping[tuple[str, str], Mapping[str, Any]] = {
@@ -105,22 +125,8 @@ PUBLISHED: Mapping[tuple[str, str], Mapping[str, Any]] = {
     **{(model, "citeseer"): {**_GRAND_CITESEER, **_SHORT} for model in ("GRAND-nl", "GRAND-nl-rw")},
     ("BLEND", "cora"): {**_GRAND_CORA, "transform.kind": "pagerank"},
     ("BLEND", "citeseer"): {**_GRAND_CITESEER, "transform.kind": "pagerank"},
-    ("GraphCON-Tran", "cora"): {
-        **{name: _GRAND_CORA[name] for name in _ATTENDING},
-        "config.lr": 0.01334,
-        "config.weight_decay": 0.00508,
-        "config.optimizer": "adamax",
-        "input_dropout": 0.5,
-        "dropout": 0.1717,
-    },
-    ("GraphCON-Tran", "citeseer"): {
-        **{name: _GRAND_CITESEER[name] for name in _ATTENDING},
-        "config.lr": 0.00604,
-        "config.weight_decay": 0.1,
-        "config.optimizer": "adam",
-        "input_dropout": 0.680,
-        "dropout": 0.843,
-    },
+    **{("GraphCON-Tran", data): values for data, values in _TRAN.items()},
+    **{("GraphCON-Tran, released form", data): values for data, values in _TRAN.items()},
     ("GraphCON-GCN", "texas"): {**_TEXAS, "config.lr": 0.00155, "config.weight_decay": 8.55e-4},
     ("GraphCON-GCN", "wisconsin"): {**_TEXAS, "hidden": 64, "config.lr": 0.00356, "config.weight_decay": 8.13e-3},
     ("GraphCON-GCN", "cornell"): {
@@ -186,8 +192,11 @@ def space(model: str, dataset: str) -> dict[str, Distribution]:
 def _oscillator(model: str) -> dict[str, Distribution]:
     rates: dict[str, Distribution] = {"arguments.alpha": Uniform(0.0, 1.5), "arguments.gamma": Uniform(0.0, 1.5)}
     heads: dict[str, Distribution] = {"arguments.heads": Choice((1, 2, 4, 8))}
+    tran = {**heads, "arguments.attention_dim": Choice((16, 32, 64)), "t": Choice((4.0, 8.0, 12.0, 16.0, 20.0))}
     if model == "GraphCON-Tran":
-        return {**rates, **heads, "arguments.attention_dim": Choice((16, 32, 64)), "t": Choice((4.0, 8.0, 12.0, 16.0, 20.0))}
+        return {**rates, **tran}
+    if model == "GraphCON-Tran, released form":
+        return {**tran, "arguments.norm": Choice(("row", "col"))}
     return {**rates, **(heads if model == "GraphCON-GAT" else {}), "t": Choice((1.0, 2.0, 4.0, 8.0, 16.0))}
 
 
