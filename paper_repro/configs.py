@@ -1,6 +1,6 @@
 """How every model is set: where it starts, what a search found on tuning seeds, and where a search draws from.
 
-What is reported is run with what stands here, committed before. `--search` prints the line for `FOUND`.
+What is reported is run with what stands here and in `found.py`, committed before. `--search` prints the line for that.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from claims import Claim
+from found import FOUND
 from recipes import BLENDRecipe, GATRecipe, changed
 from released import ReleasedRecipe
 
@@ -68,9 +69,6 @@ def base(model: str, dataset: str) -> Any:
         return recipe
     return changed(recipe, {**_ON_WEBKB, **(_DRIVEN if model.startswith("GraphCON") else {})})
 
-
-FOUND: Mapping[tuple[str, str], Mapping[str, Any]] = {}
-"""What the one search found: (model, data set) -> settings that replace those of `base`, under every protocol."""
 
 _GRAND_CORA = {
     "hidden": 80,

@@ -15,7 +15,8 @@ import blend
 import grand
 import graphcon
 from claims import Claim, Paper
-from configs import FOUND, searched
+from configs import searched
+from found import FOUND
 from protocols import NOT_READ, PROTOCOLS
 from remarks import remark
 from running import RESULTS
@@ -33,7 +34,7 @@ Made by `python paper_repro/table.py` from the scripts' claims and from `results
 their released code does and what we measured, beyond accuracies: [FINDINGS.md](FINDINGS.md).
 
     python paper_repro/grand.py --table 2 --dataset cora --splits 10 --seeds 2      # or neuralpde repro grand --table 2 ...
-    python paper_repro/grand.py --table 2 --dataset cora --search 40                # settings for configs.py, by validation
+    python paper_repro/grand.py --table 2 --dataset cora --search 40                # settings for found.py, by validation
     python paper_repro/table.py
 
 The graphs are read from the folder `NEURALPDE_DATA` (`neuralpde info datasets`). Runs are appended to `results/`, with
@@ -48,8 +49,8 @@ settings, versions, commit and seconds; a run that is there is not repeated, and
 * Read at T: at the model's own time. Time on validation: the output time is chosen by validation accuracy after every epoch,
   up to 3 T, as the released codes do. These are different results, and stand in different cells.
 * Where a text leaves open what the splits were, the published cell is there once for each protocol.
-* Only runs with the settings that stand in `configs.py` count. These come from one search per model and data set, of at most 40
-  trials by validation, on seeds and drawn splits from 100 on, where they stand in `FOUND` ([Settings](#settings)); the others
+* Only runs with the settings that stand in `configs.py` and `found.py` count. These come from one search per model and data set, of at most 40
+  trials by validation, on seeds and drawn splits from 100 on, where they stand in `found.py` ([Settings](#settings)); the others
   are first settings, not yet searched for. Citation graphs were searched on development splits, and all protocols have the
   settings found there. Models and baselines have the same number of trials.
 """
