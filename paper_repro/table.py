@@ -49,10 +49,10 @@ settings, versions, commit and seconds; a run that is there is not repeated, and
 * Read at T: at the model's own time. Time on validation: the output time is chosen by validation accuracy after every epoch,
   up to 3 T, as the released codes do. These are different results, and stand in different cells.
 * Where a text leaves open what the splits were, the published cell is there once for each protocol.
-* Only runs with the settings that stand in `configs.py` and `found.py` count. These come from one search per model and data set, of at most 40
-  trials by validation, on seeds and drawn splits from 100 on, where they stand in `found.py` ([Settings](#settings)); the others
-  are first settings, not yet searched for. Citation graphs were searched on development splits, and all protocols have the
-  settings found there. Models and baselines have the same number of trials.
+* Only runs with the settings that stand in `configs.py` and `found.py` count. Those of `found.py` ([Settings](#settings)) come
+  from one search per model and data set, of 20 trials (40 at most) by validation, on seeds and drawn splits from 100 on; the
+  others are first settings, not yet searched for. Citation graphs were searched on development splits, and all protocols
+  have the settings found there. Models and baselines have the same number of trials.
 """
 
 
