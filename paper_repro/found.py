@@ -197,6 +197,14 @@ FOUND: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "t": 4.0,
     },
     ("MLP", "cora"): {"config.lr": 0.01085, "config.weight_decay": 0.04356, "dropout": 0.6233, "hidden": 128, "layers": 2},
+    ("GAT", "cornell"): {
+        "config.lr": 0.01141,
+        "config.weight_decay": 0.0001129,
+        "dropout": 0.03584,
+        "hidden": 16,
+        "heads": 8,
+        "layers": 1,
+    },
     ("GCN", "cornell"): {"config.lr": 0.0158, "config.weight_decay": 0.006015, "dropout": 0.6211, "hidden": 128, "layers": 2},
     ("GraphCON-GCN", "cornell"): {
         "hidden": 256,
