@@ -76,7 +76,7 @@ def to_scales(
         out, g: the y_i and the gradients there.
     """
     c, base = unscaled(A)
-    times: tuple[float, ...] = series.times or ()
+    times = list(series.times or ())
     to_v, *to_s = to_vectors
     ends = zip(times, out, g, strict=True) if to_v is None or len(times) > 1 else [(times[0], vectors[0], to_v)]
     slope = torch.zeros((), dtype=torch.float64, device=g.device)
