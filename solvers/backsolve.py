@@ -21,7 +21,7 @@ from .errors import IntegrationError
 from .integrators.base import Integrator
 from .loop import integrate
 from .protocols import Problem
-from .recording import Tape
+from .recording import Tape, roots
 from .replay import Recorded
 from .solution import Solution
 from .task import Task
@@ -88,7 +88,7 @@ class Engine:
         def forward(y: Tensor) -> Solution:
             if not backward.interpolating:
                 return task.from_state(y).integrate()
-            records.append(Recorded(task, held, Tape(True), backward.name))
+            records.append(Recorded(task, held, Tape(roots), backward.name))
             solution = records[0].solution(records[0].forward(y))
             return replace(solution, crossings=records[0].solutions[0].crossings)
 
@@ -104,7 +104,7 @@ class Engine:
             times = times if times[0] == self.start else [self.start, *times]
             save = "final" if self.task.save == "final" else "times"
             task = replace(self.task, times=times, save=save, callbacks=(), events=())
-            self.records.append(Recorded(task, self.held, Tape(True), self.backward.name))
+            self.records.append(Recorded(task, self.held, Tape(roots), self.backward.name))
             self.records[0].forward(y0.detach())
         return self.records[0]
 

@@ -1,14 +1,17 @@
 """Gradients by checkpointing: the forward solve leaves no graph, the backward pass repeats it piece by piece with one.
 
-About `2 sqrt(N)` states of N steps are kept (the solution and what the method remembers), and one piece of about
-`sqrt(N) / 2` to `sqrt(N)` steps has a graph at a time: memory O(sqrt(N)), for one more forward solve. The gradient is that of
-backpropagation through the same steps, whose sizes are constants.
+About `1.5 N^(1/3)` states of N steps are kept (the solution and what the method remembers). On the way back a piece between
+two of them is repeated without a graph, which leaves about `N^(1/3)` states in it, and then from each of these, the last one
+first, a few steps with one: memory O(N^(1/3)), for two more forward solves. Up to 128 steps the pieces are of at most eight,
+are not divided, and there is one more forward solve. The gradient is that of backpropagation through the same steps, whose
+sizes are constants.
 
 Source: Griewank (1992) Optimization Methods and Software 1, 35; Chen, Xu, Zhang & Guestrin (2016) arXiv:1604.06174.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,11 +20,13 @@ from torch import Tensor
 
 from .errors import IntegrationError
 from .held import StandIns
-from .recording import Mark, Tape, own_tensors
-from .replay import Recorded, added, check_same, differentiate, replay
+from .recording import Mark, Tape, cube_roots, mark, own_tensors
+from .replay import Recorded, added, check_same, differentiate, repeated, replay, restart
 from .solution import Solution
 from .structure import rebind
 from .task import Task
+
+_SHORT = 8  # steps that are repeated with a graph as one piece
 
 
 def solve_by_checkpoint(task: Task) -> Solution:
@@ -39,7 +44,7 @@ def solve_by_checkpoint(task: Task) -> Solution:
     held = task.held("checkpoint")
     if not (task.y0.requires_grad or held):
         return task.integrate_untracked()
-    run = Recorded(task, held, Tape(True), "checkpoint")
+    run = Recorded(task, held, Tape(cube_roots), "checkpoint")
     out: Any = _Checkpointed.apply(run, task.y0, *held)
     return run.solution(out)
 
@@ -59,14 +64,15 @@ class _Checkpointed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         run = ctx.run
-        y0, *rest = ctx.saved_tensors
-        held, kept = rest[: len(run.held)], list(rest[len(run.held) :])
+        y0, *kept = ctx.saved_tensors
+        held = [kept.pop(0) for _ in run.held]
         if torch.is_grad_enabled():
             a, g = differentiate(run, y0, held, grad)
             return None, a, *g
-        marks = []
-        for mark, count in zip(run.tape.marks, ctx.counts, strict=True):
-            marks.append(Mark(mark.index, kept[0], mark.state, mark.placeholders, kept[1:count]))
+        ctx.maybe_clear_saved_tensors()  # each mark is given back when it has been used, unless the graph is retained
+        marks = [Mark(0, y0, None, (), ())]
+        for m, count in zip(run.tape.marks, ctx.counts, strict=True):
+            marks.append(Mark(m.index, kept[0], m.state, m.placeholders, kept[1:count]))
             del kept[:count]
         a, g = _Backward(run, held, grad).through(y0, marks)
         return None, a, *g
@@ -88,28 +94,40 @@ class _Backward:
         self.g: list[Tensor | None] = [None] * len(held)
 
     def through(self, y0: Tensor, marks: list[Mark]) -> tuple[Tensor, list[Tensor | None]]:
-        """The gradients to y0 and theta."""
+        """The gradients to y0 and theta; the marks are used up."""
         a, to_state, end, after = None, [], len(self.run.tape.times), None
-        while end > 0:
-            mark = marks.pop() if marks else Mark(0, y0, None, (), ())
-            a, to_state = self._piece(mark, end, a, to_state, after)
-            end, after = mark.index, mark.y
+        while marks:
+            parts = self._parts(marks.pop(), end)
+            while parts:
+                first = parts.pop()
+                a, to_state = self._piece(first, end, a, to_state, after)
+                end, after = first.index, first.y
         direct = [self.grad[which] for which, _ in self.wanted.get(-1, ())]
         return sum(direct, torch.zeros_like(y0) if a is None else a), self.g
 
+    @torch.no_grad()
+    def _parts(self, first: Mark, end: int) -> list[Mark]:
+        """The mark, and new ones on the way to the end of its piece, if that is far."""
+        parts, stride = [first], math.ceil((end - first.index) ** 0.5)
+        if end - first.index <= _SHORT:
+            return parts
+        state = self._restart(first, first.y, [x.clone() for x in first.own])
+        span = range(first.index, first.index + (end - first.index - 1) // stride * stride)
+        for index, _, step in repeated(self.run, self.problem, span, first.y, state):
+            if (index + 1 - first.index) % stride == 0:
+                parts.append(mark(index + 1, step.y, step.state, self.problem))
+        return parts
+
     def _piece(
-        self, mark: Mark, end: int, a: Tensor | None, to_state: list[Tensor | None], after: Tensor | None
+        self, first: Mark, end: int, a: Tensor | None, to_state: list[Tensor | None], after: Tensor | None
     ) -> tuple[Tensor | None, list[Tensor | None]]:
         """The cotangents of the solution and the method's state at a mark, from those at the end of its piece."""
-        run, problem, stand = self.run, self.problem, self.stand
+        run, problem = self.run, self.problem
         with torch.enable_grad():
-            y = mark.y.detach().requires_grad_()
-            leaves = [x.detach().requires_grad_() for x in mark.own]
-            if mark.index == 0:
-                state, _ = run.task.method.init(problem, run.task.times[0], y)
-            else:
-                state = rebind(mark.state, [*mark.placeholders, *stand.held], [*leaves, *stand.leaves])
-            found, last, state = replay(run, problem, range(mark.index, end), y, state, self.wanted)
+            y = first.y.detach().requires_grad_()
+            leaves = [x.detach().requires_grad_() for x in first.own]
+            state = self._restart(first, y, leaves)
+            found, last, state = replay(run, problem, range(first.index, end), y, state, self.wanted)
         if after is not None:
             check_same(run, run.tape.times[end], last, after)
         reached = own_tensors(state, problem) if to_state else []
@@ -121,6 +139,10 @@ class _Backward:
             )
         pairs = [(found[i], self.grad[i]) for i in found] + [(last, a), *zip(reached, to_state, strict=True)]
         return self._pull_back([(x, c) for x, c in pairs if c is not None and x.requires_grad], [y, *leaves])
+
+    def _restart(self, first: Mark, y: Tensor, own: Sequence[Tensor]) -> object:
+        """The method's state at a mark, with what stands in for the tensors theta."""
+        return rebind(restart(self.run, self.problem, first, y, own), list(self.stand.held), list(self.stand.leaves))
 
     def _pull_back(
         self, pairs: Sequence[tuple[Tensor, Tensor]], inputs: list[Tensor]

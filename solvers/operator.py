@@ -137,10 +137,23 @@ class _Pair(LinearOperator):
 
 @dataclass(frozen=True, eq=False)
 class Scaled(_Wrapping):
-    """`c A`; `c` a number or a scalar tensor (which may need a gradient)."""
+    """`c A`; `c` a number or a scalar tensor (which may need a gradient).
+
+    Args:
+        operator: A.
+        scale: c.
+        matrix: `c A` as one operator, made of the same tensors, where that is at hand: products are then made with it.
+    """
 
     operator: LinearOperator
     scale: complex | Tensor
+    matrix: LinearOperator | None = None
+
+    @property
+    def apart(self) -> Scaled:
+        """The same with products in two factors: what needs a gradient is then in A and c alone."""
+        inner = self.operator.apart if isinstance(self.operator, Scaled) else self.operator
+        return self if self.matrix is None and inner is self.operator else Scaled(inner, self.scale)
 
     @property
     def symmetric(self) -> bool:  # type: ignore[override]
@@ -160,7 +173,7 @@ class Scaled(_Wrapping):
         return self.operator.metzler and not isinstance(c, complex) and (c >= 0 or self.is_diagonal)
 
     def matvec(self, x: Tensor) -> Tensor:
-        return self.scale * self.operator.matvec(x)
+        return self.scale * self.operator.matvec(x) if self.matrix is None else self.matrix.matvec(x)
 
     def to_scipy(self) -> sparse.csr_array:
         return sparse.csr_array(_number(self.scale) * self.operator.to_scipy())
@@ -168,7 +181,8 @@ class Scaled(_Wrapping):
     @property
     def adjoint(self) -> LinearOperator:
         c = self.scale
-        return Scaled(self.operator.adjoint, c.conj() if isinstance(c, Tensor) else c.conjugate())
+        matrix = None if self.matrix is None else self.matrix.adjoint
+        return Scaled(self.operator.adjoint, c.conj() if isinstance(c, Tensor) else c.conjugate(), matrix)
 
     def diagonal(self) -> Tensor | None:
         d = self.operator.diagonal()

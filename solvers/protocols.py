@@ -154,7 +154,8 @@ class Problem:
 
     def error_ratio(self, error: Tensor, y0: Tensor, y1: Tensor) -> float:
         """`rms(error / (atol + rtol max(|y0|, |y1|)))`, the largest over the groups: a step is accepted if it is <= 1."""
-        error, y0, y1 = (x.detach() if x.requires_grad else x for x in (error, y0, y1))
+        if error.requires_grad or y0.requires_grad or y1.requires_grad:
+            error, y0, y1 = error.detach(), y0.detach(), y1.detach()
         scale = y0.abs()
         scale = torch.maximum(scale, y1.abs(), out=scale).mul_(self.rtol).add_(self.atol)
         sizes = self.space.rms(error / scale)

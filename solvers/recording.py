@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -15,7 +15,7 @@ from .integrators.wrapping import Wrapping
 from .protocols import Problem, Work
 from .structure import rebind, tensors
 
-_MARKS_PER_STRIDE = 4  # marks are thinned out at so many for each step between them: about sqrt(4 steps) marks
+_FEW = 16  # marks that are kept whatever lies between them
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +37,22 @@ class Mark:
     own: Sequence[Tensor]
 
 
+def roots(stride: int) -> float:
+    """Room for marks `stride` steps apart so that there are about `2 sqrt(N)` for N steps, with pieces of `sqrt(N) / 2`."""
+    return 4.0 * stride
+
+
+def cube_roots(stride: int) -> float:
+    """Room for about `1.5 N^(1/3)` marks, and up to 16 where that is more; pieces are to be divided once more."""
+    return min(4.0 * stride, max(_FEW, 2 * stride**0.5))
+
+
 @dataclass
 class Tape:
     """What a `Recorder` writes; a new initialisation starts it anew.
 
     Args:
-        marking: whether states are kept, about `2 sqrt(steps)` of them.
+        room: how many marks may be kept at a distance; beyond that many, every second one goes. None: there are none.
 
     Attributes:
         times: start of each accepted step.
@@ -50,7 +60,7 @@ class Tape:
         marks: in order; the first step has none, since the method is initialised there.
     """
 
-    marking: bool
+    room: Callable[[int], float] | None
     times: list[float] = field(default_factory=list)
     attempts: list[list[float]] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
@@ -62,9 +72,9 @@ class Tape:
             return
         self.times.append(t)
         self.attempts.append([dt])
-        if self.marking and index and index % self.stride == 0:
-            self.marks.append(_mark(index, y, state, problem))
-            if len(self.marks) > _MARKS_PER_STRIDE * self.stride:
+        if self.room is not None and index and index % self.stride == 0:
+            self.marks.append(mark(index, y, state, problem))
+            if len(self.marks) > self.room(self.stride):
                 self.stride *= 2
                 self.marks = [m for m in self.marks if m.index % self.stride == 0]
 
@@ -124,7 +134,8 @@ def without_scratch(state: object) -> object:
     return replace(state, **changed) if changed else state  # type: ignore[type-var]
 
 
-def _mark(index: int, y: Tensor, state: object, problem: Problem) -> Mark:
+def mark(index: int, y: Tensor, state: object, problem: Problem) -> Mark:
+    """Where a replay can start: step `index`, from `(y, state)`."""
     state = without_scratch(state)
     own = own_tensors(state, problem)
     placeholders = [torch.empty(0) for _ in own]

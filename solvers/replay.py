@@ -18,8 +18,9 @@ from .held import StandIns
 from .integrators.base import Step
 from .interpolate import hermite
 from .protocols import Problem
-from .recording import Recorder, Tape
+from .recording import Mark, Recorder, Tape
 from .solution import Solution
+from .structure import rebind
 from .task import Task
 
 
@@ -84,6 +85,13 @@ def replay(
             found[which] = at(time)
         y, state = step.y, step.state
     return found, y, state
+
+
+def restart(run: Recorded, problem: Problem, mark: Mark, y: Tensor, own: Sequence[Tensor]) -> object:
+    """The method's state at a mark, from the solution there and the tensors of its own."""
+    if mark.index == 0:
+        return run.task.method.init(problem, run.task.times[0], y)[0]
+    return rebind(mark.state, list(mark.placeholders), list(own))
 
 
 def repeated(run: Recorded, problem: Problem, span: range, y: Tensor, state: object) -> Iterator[tuple[int, Tensor, Step]]:

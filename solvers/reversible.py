@@ -28,7 +28,7 @@ from .replay import Recorded, added, differentiate, replay
 from .solution import Solution
 from .task import Task
 
-_ALTERNATIVE = 'Take gradient="checkpoint", which keeps about sqrt(steps) states, or gradient="backprop".'
+_ALTERNATIVE = 'Take gradient="checkpoint", which keeps about 3 steps^(1/3) states, or gradient="backprop".'
 
 
 def check_reversible(method: Integrator) -> None:
@@ -61,7 +61,7 @@ def solve_by_reversal(task: Task) -> Solution:
     if not (task.y0.requires_grad or held):
         return task.integrate_untracked()
     _check_loss(task)
-    run = Recorded(task, held, Tape(False), "reversible")
+    run = Recorded(task, held, Tape(None), "reversible")
     out: Any = _Reversed.apply(run, task.y0, *held)
     return run.solution(out)
 

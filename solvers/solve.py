@@ -67,10 +67,10 @@ def solve(
         dt: fixed step size; without it the step size is controlled by the tolerances.
         rtol, atol: tolerances of the error per step. Default rtol: 1e-6 in float64, 1e-4 in float32; atol: rtol / 1000.
         controller: a step-size controller (default: PID() with integral gains, or Fixed(dt)).
-        gradient: "backprop" through the steps; "checkpoint": the same gradient with the memory of about sqrt(steps) of them;
+        gradient: "backprop" through the steps; "checkpoint": the same gradient with the memory of about steps^(1/3) of them;
             "reversible": the same in constant memory, for symplectic methods; "adjoint": the continuous adjoint equation,
             solved backwards, with a state that is solved backwards too ("backsolve": constant memory) or, where that is
-            ill-posed or the method is implicit, taken from the forward solve ("interpolating": memory as "checkpoint").
+            ill-posed or the method is implicit, taken from the forward solve ("interpolating": memory of sqrt(steps)).
             The exact flows of linear fields have one gradient, in closed form.
         params: tensors that need a gradient, not by backprop, and that the field does not show (a closure's).
         save: "times", "final", "steps" (every accepted step) or "dense" (times, and `solution(t)` anywhere).

@@ -12,8 +12,7 @@ from .integrators.base import Step
 from .interpolate import Reusing, hermite
 from .protocols import Problem
 from .recording import Mark
-from .replay import Recorded, check_same, repeated
-from .structure import rebind
+from .replay import Recorded, check_same, repeated, restart
 
 _LOADED = 2  # pieces in memory: a rejected step leads back over a boundary
 
@@ -54,10 +53,7 @@ class Trajectory:
         run, mark = self._run, self._marks[which]
         after = self._marks[which + 1] if which + 1 < len(self._marks) else None
         problem, tape = run.task.problem, run.tape
-        if mark.index == 0:
-            state, _ = run.task.method.init(problem, run.task.times[0], mark.y)
-        else:
-            state = rebind(mark.state, list(mark.placeholders), [x.clone() for x in mark.own])
+        state = restart(run, problem, mark, mark.y, [x.clone() for x in mark.own])
         found, y = [], mark.y
         span = range(mark.index, after.index if after else len(tape.times))
         for index, start, step in repeated(run, problem, span, mark.y, state):

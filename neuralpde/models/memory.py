@@ -49,8 +49,9 @@ class MemoryEstimate:
 
     @property
     def checkpoint(self) -> int:
-        """`2 sqrt(steps)` states, and a piece of `sqrt(steps)` steps at a time."""
-        return self.once + int(self.steps**0.5 * (2 * self.state + self.step))
+        """`3 steps^(1/3)` states, and a piece of `steps^(1/3)` steps, or 8 if that is more, at a time."""
+        root = self.steps ** (1 / 3)
+        return self.once + int(3 * root * self.state + min(max(root, 8), self.steps) * self.step)
 
     @property
     def one_step(self) -> int:

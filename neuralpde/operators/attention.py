@@ -8,7 +8,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
-from solvers import SparseOperator, host_may_look, unknown
+from solvers import LinearOperator, Scaled, SparseOperator, host_may_look, unknown
 
 from ..graph import Graph
 from .attention_pattern import attention_pattern as attention_pattern
@@ -83,8 +83,17 @@ class Attention(GraphOperator):
         )
         return twin
 
-    def generator(self, rate: float | Tensor = 1.0) -> SparseOperator:
-        """`rate (A - I)` as one matrix, the operator of `u' = rate (A - I) u`; rate is not negative."""
+    def generator(self, rate: float | Tensor = 1.0) -> LinearOperator:
+        """`rate (A - I)`, the operator of `u' = rate (A - I) u`; rate is not negative.
+
+        One matrix. If the rate needs a gradient, `rate * (A - I)` beside it: exact flows find that gradient as a product of
+        states, where a sum over the entries would cancel, to a ten thousandth of its parts if the state is smooth.
+        """
+        if isinstance(rate, Tensor) and rate.requires_grad:
+            return Scaled(self._generator(1.0), rate, self._generator(rate))
+        return self._generator(rate)
+
+    def _generator(self, rate: float | Tensor) -> SparseOperator:
         pattern, values = self.matrix.pattern, self.matrix.values
         moved = rate * (values - torch.zeros_like(values).index_fill(0, pattern.on_diagonal, 1.0))
         if isinstance(rate, Tensor) and not host_may_look(rate):

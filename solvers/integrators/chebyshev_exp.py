@@ -47,5 +47,5 @@ class ChebyshevExp(ExactFlow):
         if flow.source is not None:
             functions.append([integral(t) for t in spans])
             vectors.append(flow.source.expand_as(y))
-        series = chebyshev_series(functions, bounds, _SHARE * problem.rtol, None if flow.source is not None else spans)
+        series = chebyshev_series(functions, bounds, _SHARE * problem.rtol, spans)
         return polynomials(A, series, vectors), Work(products=series.degree)

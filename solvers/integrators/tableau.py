@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import ClassVar
 
 import torch
@@ -53,45 +53,10 @@ class Tableau:
         if abs(sum(self.b) - 1) > 1e-12 or (self.error is not None and abs(sum(self.error)) > 1e-12):
             raise ValueError("weights must sum to 1 and error weights to 0")
 
-    @property
+    @cached_property
     def first_same_as_last(self) -> bool:
         """Whether the last stage is the field at the new state (then it is the first stage of the next step)."""
         return self.c[-1] == 1.0 and self.b[-1] == 0.0 and self.a[-1] == self.b[:-1]
-
-
-@dataclass(frozen=True, eq=False)
-class StageBuffer:
-    """The stages of a step, and the views of them that every step needs: making a view costs as much as small arithmetic.
-
-    Attributes:
-        stages: `[stages, *state]`.
-        rows: the stages one by one, `[*state]` each.
-        before: per stage, those before it as a matrix `[entries of the state, i]`; the last one has all stages.
-    """
-
-    stages: Tensor
-    rows: tuple[Tensor, ...]
-    before: tuple[Tensor, ...]
-
-    @staticmethod
-    def of(count: int, y: Tensor) -> StageBuffer:
-        """Room for `count` stages of a state like `y`."""
-        stages = torch.empty((count, *y.shape), dtype=y.dtype, device=y.device)
-        flat = stages.view(count, -1)
-        return StageBuffer(stages, tuple(stages), tuple(flat[:i].t() for i in range(count + 1)))
-
-
-@dataclass(frozen=True, eq=False)
-class StageState:
-    """Where the field at the current state is, if it is known already.
-
-    Attributes:
-        buffer: scratch that is reused from step to step; None while a gradient is tracked.
-        slope: the field at the current state, never overwritten; None where it has to be evaluated.
-    """
-
-    buffer: StageBuffer | None = field(default=None, metadata=SCRATCH)
-    slope: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +72,44 @@ def _weights(tab: Tableau, dtype: torch.dtype, device: torch.device) -> _Weights
         return torch.tensor(row, dtype=dtype, device=device)
 
     return _Weights(tuple(map(tensor, tab.a)), tensor(tab.b), None if tab.error is None else tensor(tab.error))
+
+
+@dataclass(frozen=True, eq=False)
+class StageBuffer:
+    """The stages of a step, and the views of them that every step needs: making a view costs as much as small arithmetic.
+
+    Attributes:
+        weights: of the tableau, as tensors.
+        stages: `[stages, *state]`.
+        rows: the stages one by one, `[*state]` each.
+        before: per stage, those before it as a matrix `[entries of the state, i]`; the last one has all stages.
+    """
+
+    weights: _Weights
+    stages: Tensor
+    rows: tuple[Tensor, ...]
+    before: tuple[Tensor, ...]
+
+    @staticmethod
+    def of(tab: Tableau, y: Tensor) -> StageBuffer:
+        """Room for the stages of a state like `y`."""
+        count, weights = len(tab.c), _weights(tab, y.dtype, y.device)
+        stages = torch.empty((count, *y.shape), dtype=y.dtype, device=y.device)
+        flat = stages.view(count, -1)
+        return StageBuffer(weights, stages, tuple(stages), tuple(flat[:i].t() for i in range(count + 1)))
+
+
+@dataclass(frozen=True, eq=False)
+class StageState:
+    """Where the field at the current state is, if it is known already.
+
+    Attributes:
+        buffer: scratch that is reused from step to step; None while a gradient is tracked.
+        slope: the field at the current state, never overwritten; None where it has to be evaluated.
+    """
+
+    buffer: StageBuffer | None = field(default=None, metadata=SCRATCH)
+    slope: Tensor | None = None
 
 
 class ExplicitRungeKutta(Integrator):
@@ -132,7 +135,7 @@ class ExplicitRungeKutta(Integrator):
         if torch.is_grad_enabled() and (slope.requires_grad or y.requires_grad):
             return self._functional(problem, t, dt, y, [slope], cost)
         if buffer is None:
-            buffer = StageBuffer.of(len(self.tableau.c), y)
+            buffer = StageBuffer.of(self.tableau, y)
         return self._buffered(problem, t, dt, y, buffer, slope, cost)
 
     def _buffered(
@@ -142,7 +145,7 @@ class ExplicitRungeKutta(Integrator):
         rows, before, flat = buffer.rows, buffer.before, y.dim() == 1
         base = y if flat else y.reshape(-1)
         rows[0].copy_(first)
-        weights, nodes, f = _weights(tab, y.dtype, y.device), tab.c, problem.f
+        weights, nodes, f = buffer.weights, tab.c, problem.f
         new = y
         for i in range(1, s):
             new = torch.addmv(base, before[i], weights.a[i], alpha=dt)

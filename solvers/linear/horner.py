@@ -27,7 +27,7 @@ from ..operator import LinearOperator
 from ..structure import requiring_grad
 from .blocks import last
 from .kernels import sddmm
-from .pullback import accumulate, only_scales, pulled, to_scales, unrolled
+from .pullback import accumulate, by_id, pulled, scales_of_flow, to_scales, unrolled
 from .series import Series
 from .walk import Walk, downwards
 
@@ -73,12 +73,11 @@ def _down(A: LinearOperator, series: Series, vectors: Sequence[Tensor], keep: bo
 class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, A: LinearOperator, series: Series, blocks: int, *tensors: Tensor) -> Tensor:
-        held = list(tensors[blocks:])
-        from_out = bool(held) and series.times is not None
-        keep = bool(held) and not (from_out and only_scales(A, held))
-        y, kept = _down(A, series, [v.detach() for v in tensors[:blocks]], keep)
+        held = tensors[blocks:]
+        scales = scales_of_flow(A, series, held)
+        y, kept = _down(A, series, [v.detach() for v in tensors[:blocks]], len(scales) < len(held))
         ctx.A, ctx.series, ctx.blocks, out = A, series, blocks, y.unsqueeze(0)
-        ctx.save_for_backward(out if from_out else None, *tensors, *kept)
+        ctx.save_for_backward(out if scales else None, *tensors, *kept)
         return out
 
     @staticmethod
@@ -91,25 +90,39 @@ class _Sum(torch.autograd.Function):
         needed = ctx.needs_input_grad[3:]
         wanted = [h for h, n in zip(held, needed[ctx.blocks :], strict=True) if n]
         if torch.is_grad_enabled():
-            to_vectors, to_held = unrolled(A, series, vectors, wanted, g)
+            to_vectors, found = unrolled(A, series, vectors, wanted, g)
+            to_held = by_id(wanted, found)
         else:
             ctx.maybe_clear_saved_tensors()  # each checkpoint is given back when it is used, unless the graph is retained
-            sums = [torch.zeros_like(v) if n else None for v, n in zip(vectors, needed, strict=False)]
-            if wanted and out is not None and only_scales(A, wanted):
-                to_held = to_scales(A, series, out, wanted, g)
-                if needed[0]:
-                    _up(A, series, g, sums)
-            elif wanted and (walk := Walk(A, series.transposed)).is_sparse(wanted, vectors):
-                to_held = _through_sparse(A, walk, vectors, kept, g, sums)
-            elif wanted:
-                through = _through if series.powers else _through_chebyshev
-                to_held = through(A, series.transposed, vectors, wanted, kept, g, sums)
-            else:
-                to_held = []
-                _up(A, series, g, sums)
-            to_vectors = sums
-        found = iter(to_held)
-        return None, None, None, *to_vectors, *(next(found) if n else None for n in needed[ctx.blocks :])
+            scales = [] if out is None else scales_of_flow(A, series, wanted)
+            driven = bool(scales) and ctx.blocks > 1
+            sums = [torch.zeros_like(v) if n or driven else None for v, n in zip(vectors, needed, strict=False)]
+            to_held = _to_others(A, series, vectors, [h for h in wanted if not any(h is c for c in scales)], kept, g, sums)
+            if out is not None and scales:
+                to_held |= by_id(scales, to_scales(A, series, scales, vectors, sums, out, g))
+            to_vectors = [x if n else None for x, n in zip(sums, needed, strict=False)]
+        return None, None, None, *to_vectors, *(to_held.get(id(h)) for h in held)
+
+
+def _to_others(
+    A: LinearOperator,
+    series: Series,
+    vectors: list[Tensor],
+    held: list[Tensor],
+    kept: list[Tensor],
+    g: Tensor,
+    sums: Sequence[Tensor | None],
+) -> dict[int, Tensor]:
+    """The gradients at what A holds but for its scales; those at the vectors are added to `sums`."""
+    if not held:
+        if any(out is not None for out in sums):
+            _up(A, series, g, sums)
+        return {}
+    walk = Walk(A, series.transposed)
+    if walk.is_sparse(held, vectors):
+        return by_id(held, _through_sparse(A, walk, vectors, kept, g, sums))
+    through = _through if series.powers else _through_chebyshev
+    return by_id(held, through(A, series.transposed, vectors, held, kept, g, sums))
 
 
 def _add(sums: Sequence[Tensor | None], series: Series, k: int, u: Tensor) -> None:

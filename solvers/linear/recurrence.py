@@ -19,12 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..operator import LinearOperator
+from ..operator import LinearOperator, Scaled
 from ..structure import requiring_grad
 from .blocks import add_terms, joined, last, parted
 from .horner import polynomial_sum
 from .kernels import sddmm
-from .pullback import accumulate, only_scales, pulled, to_scales, unrolled
+from .pullback import accumulate, by_id, pulled, scales_of_flow, to_scales, unrolled
 from .series import Series
 from .walk import Walk, downwards
 
@@ -37,6 +37,7 @@ def polynomials(A: LinearOperator, series: Series, vectors: Sequence[Tensor]) ->
         series: the polynomials.
         vectors: one state for each block of the series.
     """
+    A = A.apart if isinstance(A, Scaled) else A
     if series.coefficients.shape[1] == 1 and (series.powers or len(vectors) > 1):
         return polynomial_sum(A, series, vectors)
     held = requiring_grad(A)
@@ -63,11 +64,12 @@ class _Polynomials(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, A: LinearOperator, series: Series, blocks: int, *tensors: Tensor) -> Tensor:
         vectors, held = tensors[:blocks], tensors[blocks:]
-        every = max(1, math.isqrt(series.degree)) if held and series.powers else 0
+        scales = scales_of_flow(A, series, held)
+        others = len(scales) < len(held)
+        every = max(1, math.isqrt(series.degree)) if others and series.powers else 0
         out, kept = _forward(A, series, [v.detach() for v in vectors], every)
         ctx.A, ctx.series, ctx.blocks, ctx.every = A, series, blocks, every
-        needed = kept if held else []
-        ctx.save_for_backward(out if series.times is not None and held else None, *tensors, *needed)
+        ctx.save_for_backward(out if scales else None, *tensors, *(kept if others else []))
         return out
 
     @staticmethod
@@ -81,20 +83,30 @@ class _Polynomials(torch.autograd.Function):
         vectors, held = tensors[: ctx.blocks], tensors[ctx.blocks :]
         wanted = [h for h, needed in zip(held, ctx.needs_input_grad[3 + ctx.blocks :], strict=True) if needed]
         if torch.is_grad_enabled():
-            to_vectors, to_held = unrolled(ctx.A, ctx.series, vectors, wanted, g)
-        elif wanted and out is not None and only_scales(ctx.A, wanted):
-            to_held = to_scales(ctx.A, ctx.series, out, wanted, g)
-            to_vectors = _adjoint(ctx.A, ctx.series, vectors, g) if ctx.needs_input_grad[3] else [None]
-        elif wanted and (walk := Walk(ctx.A, ctx.series)).is_sparse(wanted, vectors):
-            to_vectors, to_held = _through_sparse(ctx, walk, vectors, kept, g)
-        elif wanted:
-            back = _through_powers if ctx.series.powers else _through_chebyshev
-            to_vectors, to_held = back(ctx, vectors, wanted, kept, g)
+            to_vectors, found = unrolled(ctx.A, ctx.series, vectors, wanted, g)
+            to_held = by_id(wanted, found)
         else:
-            to_vectors, to_held = _adjoint(ctx.A, ctx.series, vectors, g), []
-        found = iter(to_held)
-        spread = [next(found) if needed else None for needed in ctx.needs_input_grad[3 + ctx.blocks :]]
-        return None, None, None, *to_vectors, *spread
+            scales = [] if out is None else scales_of_flow(ctx.A, ctx.series, wanted)
+            others = [h for h in wanted if not any(h is c for c in scales)]
+            needed = any(ctx.needs_input_grad[3 : 3 + ctx.blocks]) or (bool(scales) and ctx.blocks > 1)
+            to_vectors, found = _to_others(ctx, vectors, others, kept, g, needed)
+            to_held = by_id(others, found)
+            if out is not None and scales:
+                to_held |= by_id(scales, to_scales(ctx.A, ctx.series, scales, vectors, to_vectors, out, g))
+        return None, None, None, *to_vectors, *(to_held.get(id(h)) for h in held)
+
+
+def _to_others(
+    ctx: Any, vectors: list[Tensor], held: list[Tensor], kept: list[Tensor], g: Tensor, needed: bool
+) -> tuple[Sequence[Tensor | None], list[Tensor]]:
+    """The gradients at the vectors, if they are needed, and at what A holds but for its scales."""
+    if not held:
+        return _adjoint(ctx.A, ctx.series, vectors, g) if needed else [None] * len(vectors), []
+    walk = Walk(ctx.A, ctx.series)
+    if walk.is_sparse(held, vectors):
+        return _through_sparse(ctx, walk, vectors, kept, g)
+    through = _through_powers if ctx.series.powers else _through_chebyshev
+    return through(ctx, vectors, held, kept, g)
 
 
 def _adjoint(A: LinearOperator, series: Series, like: Sequence[Tensor], g: Tensor) -> list[Tensor]:

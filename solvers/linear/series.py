@@ -30,7 +30,7 @@ class Series:
         powers: whether the basis is `X^k`; else it is `T_k(X)`.
         centre, radius: of the interval that X maps to [-1, 1].
         coefficients: `[blocks, outputs, degree + 1]`.
-        times: the t_i if there is one block and `p_i(A) = exp(t_i A)`, else None.
+        times: the t_i if the first block is `exp(t_i A)` and the second, where there is one, `t_i phi_1(t_i A)`; else None.
     """
 
     powers: bool
@@ -62,7 +62,8 @@ def chebyshev_series(
     """
     lo, hi = bounds
     centre = (lo + hi) / 2
-    radius = max((hi - lo) / 2, 1e-3 * max(abs(lo), abs(hi)), 1e-12)
+    longest = max((abs(c) for block in functions for f in block for _, _, c in f.terms), default=0.0) or 1.0
+    radius = max((hi - lo) / 2, 1e-3 * max(abs(lo), abs(hi)), 1e-6 / longest)  # a coefficient below 1e-6 would lose its digits
     rows = [[_cut(_coefficients(f, centre, radius), f, rtol) for f in block] for block in functions]
     return Series(False, centre, radius, _padded(rows), None if times is None else tuple(times))
 
@@ -93,7 +94,7 @@ def poisson_series(times: Sequence[float], rate: float, growth: float, rtol: flo
         # t phi_1(t A) is the integral of exp(s A): its weights are those of exp(t A) beyond k, over the rate
         integrals.append(_integrated(k, mean) * math.copysign(1.0, t) / rate if t >= 0 else _integrated_back(weights, rate))
     blocks = [rows, integrals] if source else [rows]
-    return Series(True, -rate, rate, _padded(blocks), None if source else tuple(times))
+    return Series(True, -rate, rate, _padded(blocks), tuple(times))
 
 
 def _integrated(k: np.ndarray, mean: float) -> np.ndarray:

@@ -48,6 +48,23 @@ def test_maximum_principle(setting, attention, activation):
         assert (least[1:] >= least[:-1] - 1e-6).all() and (most[1:] <= most[:-1] + 1e-6).all()
 
 
+def test_the_gradient_of_the_rate_in_single_precision():
+    """Diffusion smooths, so that it is small beside what it is summed from: by entries it would be 2e-4 off (seed 2)."""
+
+    def gradient(seed: int, dtype: torch.dtype) -> float:
+        torch.manual_seed(seed)
+        pde, u0, weight = GRAND(16, heads=2, source=True), torch.randn(1600, 16) + 3, torch.zeros(1600, 16)
+        weight[torch.randperm(1600)[:40]] = torch.nn.functional.layer_norm(torch.randn(16, 40), (40,)).T
+        pde, rtol = pde.to(dtype), 1e-10 if dtype == F64 else 2e-6
+        u = simulate(pde, Graph.grid(40, 40), u0.to(dtype), 15.0, "uniformization", rtol=rtol, save="final").u[-1]
+        (u * weight.to(dtype)).sum().backward()
+        return float(pde.alpha_raw.grad)
+
+    for seed in range(3):
+        exact = gradient(seed, F64)
+        assert abs(gradient(seed, torch.float32) - exact) < 4e-5 * abs(exact)
+
+
 def test_column_form_conserves_mass_instead(setting):
     graph, u0 = setting
     for attention in ("frozen", "recomputed"):

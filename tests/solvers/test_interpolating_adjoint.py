@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from solvers import Dense, Dopri5, Event, Fixed, LinearFlow, PerGraph, Plain, Problem, UnknownName, solve
-from solvers.recording import Tape
+from solvers.recording import Tape, roots
 from solvers.replay import Recorded
 from solvers.task import Task
 from solvers.trajectory import Trajectory
@@ -202,7 +202,7 @@ def test_second_derivatives_are_those_of_the_steps():
 def test_memory_grows_with_the_root_of_the_steps():
     y0, steps = torch.randn(2, 3, dtype=F64), 1000
     task = Task(Problem(Net(), Plain()), Dopri5(), Fixed(1 / steps), y0, [0.0, 1.0])
-    run = Recorded(task, (), Tape(True), "interpolating")
+    run = Recorded(task, (), Tape(roots), "interpolating")
     with torch.no_grad():
         run.forward(y0)
         path = Trajectory(run, y0)

@@ -93,14 +93,23 @@ def driven(matrix: Tensor, t: float, y: Tensor, s: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", POLYNOMIALS)
-@pytest.mark.parametrize("wanted", ["state", "source", "entries", "all", "source and rate"])
+@pytest.mark.parametrize("wanted", ["state", "source", "entries", "all", "source and rate", "rate", "entries and rate", "each"])
 @pytest.mark.parametrize("channels", [0, 2], ids=["vector", "columns"])
 @pytest.mark.parametrize("t", [1e-6, 1.5, 40.0])
 def test_gradients_of_a_driven_flow_at_one_time(name, wanted, channels, t):
     generator = torch.Generator().manual_seed(2)
     y, s, weight = torch.randn(3, *((N, channels) if channels else (N,)), generator=generator, dtype=F64)
     values, rate = ring(name).values.clone(), torch.tensor(0.7, dtype=F64)
-    leaves = {"state": [y], "source": [s], "entries": [values], "all": [values, y, s], "source and rate": [s, rate]}[wanted]
+    leaves = {
+        "state": [y],
+        "source": [s],
+        "entries": [values],
+        "all": [values, y, s],
+        "source and rate": [s, rate],
+        "rate": [rate],
+        "entries and rate": [rate, values],
+        "each": [values, y, s, rate],
+    }[wanted]
     for leaf in leaves:
         leaf.requires_grad_()
     ours = (solve(LinearFlow(Scaled(ring(name, values), rate), s), y, t, name, rtol=1e-12).y[-1] * weight).sum()
@@ -108,6 +117,60 @@ def test_gradients_of_a_driven_flow_at_one_time(name, wanted, channels, t):
     for _ in range(2):  # the second time from what was kept
         for a, b in zip(torch.autograd.grad(ours, leaves, retain_graph=True), want, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9 * max(1.0, float(b.abs().max())))
+
+
+@pytest.mark.parametrize("name", POLYNOMIALS)
+@pytest.mark.parametrize("wanted", ["rate", "rate and state", "rate and entries", "each"])
+@pytest.mark.parametrize("c", [0.7, 1e-4, 0.0])
+@pytest.mark.parametrize("driven_by", [True, False], ids=["source", "free"])
+def test_gradients_of_a_rate_at_several_times(name, wanted, c, driven_by):
+    """Of a factor of the operator, beside others; a rate of zero, which nothing may be divided by, too."""
+    generator = torch.Generator().manual_seed(2)
+    y, s = torch.randn(2, N, 2, generator=generator, dtype=F64)
+    weight = torch.randn(3, N, 2, generator=generator, dtype=F64)
+    values, rate, times = ring(name).values.clone(), torch.tensor(c, dtype=F64), (0.4, 1.5, 20.0)
+    others = {"rate": [], "rate and state": [y], "rate and entries": [values], "each": [values, y] + [s] * driven_by}[wanted]
+    leaves = [rate, *others]
+    for leaf in leaves:
+        leaf.requires_grad_()
+    flow = LinearFlow(Scaled(ring(name, values), rate), s if driven_by else None)
+    ours = (solve(flow, y, [0.0, *times], name, rtol=1e-12).y[1:] * weight).sum()
+    matrix, source = rate * dense(ring(name), values), s if driven_by else torch.zeros_like(s)
+    exact = sum((driven(matrix, t, y, source) * w).sum() for t, w in zip(times, weight, strict=True))
+    want = torch.autograd.grad(exact, leaves)  # type: ignore[arg-type]
+    for a, b in zip(torch.autograd.grad(ours, leaves), want, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-9 * max(1.0, float(b.abs().max())))
+
+
+@pytest.mark.parametrize("name", POLYNOMIALS)
+@pytest.mark.parametrize("times", [[0.0, 1.3], [0.0, 0.5, 1.3]], ids=["one time", "two times"])
+def test_first_and_second_derivatives_in_a_rate(name, times):
+    y, s = torch.randn(2, N, 2, generator=torch.Generator().manual_seed(5), dtype=F64).requires_grad_()
+    rate = torch.tensor(0.7, dtype=F64, requires_grad=True)
+
+    def run(rate: Tensor, y: Tensor, s: Tensor) -> Tensor:
+        return solve(LinearFlow(Scaled(ring(name), rate), s), y, times, name, rtol=1e-12).y[1:]
+
+    inputs = (rate, y, s)
+    assert torch.autograd.gradcheck(run, inputs, atol=1e-8, rtol=1e-6, fast_mode=True)
+    assert torch.autograd.gradgradcheck(run, inputs, atol=1e-7, rtol=1e-5, fast_mode=True)
+
+
+@pytest.mark.parametrize("inner", [1.0, 2.0])
+def test_a_factor_with_its_matrix_at_hand(inner):
+    """Products are made with the matrix, exact flows take the factor out; each tensor gets its gradient once."""
+    values, rate = ring("uniformization").values.clone().requires_grad_(), torch.tensor(0.7, dtype=F64, requires_grad=True)
+    base, y = ring("uniformization", values), torch.randn(N, 2, generator=torch.Generator().manual_seed(6), dtype=F64)
+    folded = Scaled(base, rate, ring("uniformization", rate * values))
+    operator = folded if inner == 1.0 else Scaled(Scaled(folded, inner), 1 / inner)
+    found = []
+    for A, method in ((operator, "uniformization"), (operator, "rk4"), (operator, "krylov_exp"), (Scaled(base, rate), "rk4")):
+        out = solve(LinearFlow(A), y, 1.0, method, rtol=1e-12, dt=None if "k4" not in method else 0.005).y[-1]
+        found.append([out.detach(), *torch.autograd.grad((out**2).sum(), [values, rate], retain_graph=True)])
+    for others in found[1:]:
+        for a, b in zip(found[0], others, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
+    assert torch.equal(operator.adjoint.to_dense(), operator.to_dense().t())
 
 
 @pytest.mark.parametrize("name", POLYNOMIALS)
