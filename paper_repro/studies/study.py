@@ -70,9 +70,9 @@ class Study:
         return f"quick-{self.name}" if quick else self.name
 
 
-def markdown(head: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+def markdown(head: Sequence[object], lines: Sequence[Sequence[object]]) -> str:
     """A table."""
-    rows = [head, ["---"] * len(head), *[[str(cell) for cell in line] for line in lines]]
+    rows = [[str(cell) for cell in line] for line in (head, ["---"] * len(head), *lines)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
