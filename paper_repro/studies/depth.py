@@ -23,17 +23,23 @@ DEPTHS, SEEDS = (1, 2, 4, 8, 16, 32, 64, 128), (0, 1, 2)
 
 
 def points(quick: bool) -> list[Point]:
-    """Every model at every depth; the deepest, which cost as much as all others, come last."""
+    """Every model at every depth with every seed; what costs most comes last."""
     depths, seeds, data = ((1, 2), (0,), KARATE) if quick else (DEPTHS, SEEDS, CORA)
+    order = sorted(product(seeds, depths, (*LAYERS, *FLOWS)), key=_turn)
     found = []
-    for seed, depth in sorted(product(seeds, depths), key=lambda one: one[1] == DEPTHS[-1]):
-        for model in (*LAYERS, *FLOWS):
-            recipe = Deep(model, depth)
-            if quick:
-                recipe = replace(recipe, hidden=8, config=replace(recipe.config, epochs=2))
-            label = {**data.label(), "model": model, "depth": depth, "seed": seed, "settings": settings(recipe)}
-            found.append(Point(label, lambda r=recipe, s=seed: trained(r, data, s, _rate)))
+    for seed, depth, model in order:
+        recipe = Deep(model, depth)
+        if quick:
+            recipe = replace(recipe, hidden=8, config=replace(recipe.config, epochs=2))
+        label = {**data.label(), "model": model, "depth": depth, "seed": seed, "settings": settings(recipe)}
+        found.append(Point(label, lambda r=recipe, s=seed: trained(r, data, s, _rate)))
     return found
+
+
+def _turn(one: tuple[int, int, str]) -> tuple[int, int]:
+    """Shallow ones first, then one seed after the other."""
+    seed, depth, _ = one
+    return max(depth, 32), seed
 
 
 def _rate(model: nn.Module) -> Row:
