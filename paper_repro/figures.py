@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
-from studies import depth, energy, integrators
+from studies import depth, energy, integrators, sparsified
 from studies.study import Row, Study
 
 from neuralpde import DataMissing
 
 RESULTS = Path(__file__).parent / "results" / "figures"
-STUDIES: dict[str, Study] = {s.name: s for s in (depth.STUDY, energy.STUDY, integrators.STUDY)}
+STUDIES: dict[str, Study] = {s.name: s for s in (depth.STUDY, energy.STUDY, integrators.STUDY, sparsified.STUDY)}
 DONE, DATA_MISSING = 0, 3
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from itertools import product
@@ -18,14 +17,13 @@ import torch
 from scipy.sparse.linalg import expm_multiply
 from torch import Tensor, nn
 
-from neuralpde import NodeClassifier, evaluate
-from neuralpde.training import blind, fit_blind
+from neuralpde.training import fit_blind
 from neuralpde.training.ledger import Row
 from solvers import RK4, AdamsBashforth, CrankNicolson, ImplicitEuler, IntegrationError, TorchdiffeqMethod, solve
 
 from .integrators_picture import pictures, table
 from .study import Point, Study
-from .trained import CORA, KARATE, Data, trained
+from .trained import CORA, KARATE, Data, test_accuracy, trained, without_test
 from .walk import TIME, Looped, Solved, Walk
 
 ENOUGH = 10_000
@@ -116,27 +114,21 @@ def error(data: Data, name: str, dt: float | None, rtol: float) -> Row:
 
 
 @lru_cache(4)
-def _accurate(data: Data, seed: int, quick: bool) -> tuple[nn.Module, Callable[[nn.Module], float]]:
-    """A model trained with dopri5 at 1e-5, and what tests another one with its weights."""
+def _accurate(data: Data, seed: int, quick: bool) -> nn.Module:
+    """A model trained with dopri5 at 1e-5."""
     recipe = _recipe("dopri5", None, TOLERANCES[1], quick)
-    whole = data.graph()
-    seen = blind(whole).transformed(recipe.transform)
-    fitted = fit_blind(recipe, seen, seed)
-    graph = seen.graph.with_node(y=whole.node["y"].reshape(-1)[seen.rows])
-    return fitted.model, lambda model: evaluate(model, graph, whole.node["test_mask"][seen.rows])
+    return fit_blind(recipe, without_test(data, recipe.transform), seed).model
 
 
 def evaluated(data: Data, name: str, dt: float | None, rtol: float, seed: int, quick: bool) -> Row:
     """Test accuracy of a model that was trained with an accurate solver, with this one in its place."""
-    model, test = _accurate(data, seed, quick)
-    if not isinstance(model, NodeClassifier):
-        raise TypeError(f"got a {type(model).__name__}; expected a NodeClassifier")
-    other = _recipe(name, dt, rtol, quick).build(model.encoder.in_channels, model.num_classes, seed)
-    other.load_state_dict(model.state_dict())
+    weights, recipe, seen = _accurate(data, seed, quick).state_dict(), _recipe(name, dt, rtol, quick), without_test(data, None)
+    model = recipe.build(seen.graph.node["x"].shape[1], seen.classes, seed)
+    model.load_state_dict(weights)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return {"test_accuracy": test(other), "status": "ok"}
+            return {"test_accuracy": test_accuracy(model, data, recipe.transform), "status": "ok"}
     except IntegrationError as failure:
         return {"test_accuracy": None, "status": failure.status}
 
