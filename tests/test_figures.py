@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,7 +55,8 @@ def test_every_figure_has_its_finding_and_its_picture():
 def test_the_command_line_reaches_them(capsys):
     assert "figures" in SCRIPTS and _arguments(Repro("figures", "depth", quick=True)) == ["depth", "--quick"]
     assert figures.main([]) == 0
-    assert all(name in capsys.readouterr().out for name in figures.STUDIES) is True
+    listed = capsys.readouterr().out
+    assert all(f"{name} " in listed and study.question in listed for name, study in figures.STUDIES.items())
 
 
 def test_layers_are_those_of_pyg():
@@ -148,7 +150,7 @@ def test_with_unit_numbers_the_energies_are_those_of_plain_layers():
 
 
 def dense(data):
-    pde, graph, u0, exact = integrators.problem(data)
+    _, graph, u0, exact = integrators.problem(data)
     a = np.zeros((graph.num_nodes, graph.num_nodes))
     np.add.at(a, (graph.edge_index[1].numpy(), graph.edge_index[0].numpy()), graph.weight.numpy())
     return (a / a.sum(1, keepdims=True) - np.eye(len(a))) / 2, u0.numpy(), exact.numpy()
@@ -194,8 +196,8 @@ def test_a_fit_that_breaks_down_is_a_result():
     recipe = integrators._recipe("RK4", 1.0, 1e-5, True)
     found = trained.trained(recipe, trained.KARATE, 0)
     assert found["status"] == "ok" and 0 <= found["test_accuracy"] <= 1
-    broken = walk.Solved("dopri5", None, 1e-5, 1e-5, config=recipe.config, transform=walk.Looped(float("inf")))
-    assert trained.trained(broken, trained.KARATE, 0) == {"test_accuracy": None, "status": "nonfinite"}
+    steep = replace(recipe, method="dopri5", dt=None, config=replace(recipe.config, lr=1e38))
+    assert trained.trained(steep, trained.KARATE, 0) == {"test_accuracy": None, "status": "nonfinite"}
 
 
 def test_sparsified_graphs_have_k_edges_of_each_row():
