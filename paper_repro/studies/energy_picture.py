@@ -16,7 +16,7 @@ from .study import grouped, markdown
 
 Rows = Sequence[Mapping[str, Any]]
 QUANTITIES = {
-    "energy": "Dirichlet energy, (2/n) tr X'LX",
+    "energy": "Dirichlet energy",
     "rayleigh": "Rayleigh quotient",
     "norm": "norm of X",
     "rank": "effective rank",
@@ -97,6 +97,7 @@ def _line(
         alive = ~np.isnan(values).all(axis=0)
     values, at = values[:, alive], np.array(layers[0])[alive]
     name = f"{NAMES[coupling]}, plain layers" if alpha is None else f"GraphCON, alpha = {alpha:g}"
-    style = {"color": COLOURS[alpha], "linestyle": "--" if alpha is None else "-"}
+    plain = alpha is None  # drawn last, on top: with dt = alpha = gamma = 1 the curves are the same
+    style: dict[str, Any] = {"color": COLOURS[alpha], "linestyle": "--" if plain else "-", "zorder": 3 if plain else 2}
     ax.fill_between(at, np.nanmin(values, 0), np.nanmax(values, 0), color=style["color"], alpha=0.15, linewidth=0)
     ax.plot(at, np.nanmedian(values, 0), linewidth=1.7, label=name, **style)
