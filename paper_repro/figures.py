@@ -38,9 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given.quick and given.results == RESULTS:
             with tempfile.TemporaryDirectory() as folder:
-                _make(study, Path(folder), True, given.quiet)
+                _make(study, Path(folder), given)
         else:
-            _make(study, given.results, given.quick, given.quiet)
+            _make(study, given.results, given)
     except DataMissing as error:
         print(f"{given.name}: not computed. {error}", file=sys.stderr)
         return DATA_MISSING
@@ -52,23 +52,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("name", nargs="?", choices=[*STUDIES], metavar="NAME", help=", ".join(STUDIES))
     parser.add_argument("--quick", action="store_true", help="a few small points, in seconds; nothing is kept")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder (default: results/figures, beside this script)")
+    parser.add_argument("--draw", action="store_true", help="draw what there is, and compute nothing")
     parser.add_argument("--list", action="store_true", help="show the figures, and compute nothing")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return parser
 
 
-def _make(study: Study, folder: Path, quick: bool, quiet: bool) -> None:
+def _make(study: Study, folder: Path, given: argparse.Namespace) -> None:
     count = 0
 
     def tell(total: int, row: Row) -> None:
         nonlocal count
         count += 1
-        if not quiet:
+        if not given.quiet:
             print(f"{study.name}: computed {count} of at most {total}", file=sys.stderr, flush=True)
 
-    rows = study.run(folder, quick, tell)
-    written = study.draw(rows, folder, quick)
-    if not quiet:
+    rows = study.known(folder, given.quick) if given.draw else study.run(folder, given.quick, tell)
+    if not rows:
+        print(f"{study.name}: there are no results in {folder} to draw; without --draw they are computed", file=sys.stderr)
+        return
+    written = study.draw(rows, folder, given.quick)
+    if not given.quiet:
         print(study.table(rows))
         for path in written:
             print(path, file=sys.stderr)

@@ -39,6 +39,8 @@ def test_quick(name, tmp_path, capsys):
     assert sorted(p.name for p in tmp_path.glob("*.png")) == [f"quick-{name}{end}.png" for end in PICTURES[name]]
     assert out.startswith("| ") and "nan" not in out
     path.write_text("\n".join([*lines[:-1], lines[-1][:40]]), encoding="utf-8")  # it was stopped while it wrote
+    assert figures.main([name, "--quick", "--draw", "--results", str(tmp_path)]) == 0
+    assert ": computed " not in capsys.readouterr().err
     with pytest.warns(UserWarning, match="no row"):
         assert figures.main([name, "--quick", "--results", str(tmp_path)]) == 0
     assert capsys.readouterr().err.count(": computed ") == 1
@@ -52,8 +54,10 @@ def test_every_figure_has_its_finding_and_its_picture():
     assert all((figures.RESULTS / f"{name}.png").stat().st_size > 10_000 for name in linked)
 
 
-def test_the_command_line_reaches_them(capsys):
+def test_the_command_line_reaches_them(tmp_path, capsys):
     assert "figures" in SCRIPTS and _arguments(Repro("figures", "depth", quick=True)) == ["depth", "--quick"]
+    assert figures.main(["depth", "--draw", "--results", str(tmp_path)]) == 0
+    assert "no results" in capsys.readouterr().err
     assert figures.main([]) == 0
     listed = capsys.readouterr().out
     assert all(f"{name} " in listed and study.question in listed for name, study in figures.STUDIES.items())

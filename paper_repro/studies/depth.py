@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
-from statistics import mean, pstdev
+from statistics import mean
 
 from matplotlib.figure import Figure
 from torch import nn
@@ -16,7 +16,7 @@ from neuralpde.training import settings
 from neuralpde.training.ledger import Row
 
 from .deep import FLOWS, LAYERS, Deep
-from .study import Point, Study, grouped, markdown
+from .study import Point, Study, grouped, markdown, summed_up
 from .trained import CORA, KARATE, trained
 
 DEPTHS, SEEDS = (1, 2, 4, 8, 16, 32, 64, 128), (0, 1, 2)
@@ -50,21 +50,24 @@ def _rate(model: nn.Module) -> Row:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Mean test accuracy in percent by model and depth, and how far the seeds are apart."""
+    """Test accuracies in percent by model and depth: mean, least, largest, and how many seeds there are."""
     depths = sorted({row["depth"] for row in rows})
     lines = []
     for (model,), of in grouped(rows, "model").items():
-        cells = [[100 * row["test_accuracy"] for row in of if row["depth"] == depth] for depth in depths]
-        lines.append([model, *[f"{mean(c):.1f} ± {pstdev(c):.1f}" if c else "-" for c in cells]])
+        lines.append([model, *[summed_up(_accuracies(of, depth)) for depth in depths]])
     return markdown(["layers", *depths], lines)
+
+
+def _accuracies(rows: Sequence[Row], depth: int) -> list[float]:
+    return [100 * row["test_accuracy"] for row in rows if row["depth"] == depth and row["test_accuracy"] is not None]
 
 
 def pictures(rows: Sequence[Row]) -> dict[str, Figure]:
     """Means over seeds, with a band from the worst to the best of them."""
     ax, new = new_axes(None, (7.0, 4.6))
     for index, ((model,), of) in enumerate(grouped(rows, "model").items()):
-        depths = sorted({row["depth"] for row in of})
-        runs = [[100 * row["test_accuracy"] for row in of if row["depth"] == depth] for depth in depths]
+        depths = sorted({row["depth"] for row in of if row["test_accuracy"] is not None})
+        runs = [_accuracies(of, depth) for depth in depths]
         style = look(index)
         ax.fill_between(depths, list(map(min, runs)), list(map(max, runs)), color=style["color"], alpha=0.18, linewidth=0)
         ax.plot(depths, list(map(mean, runs)), label=model, markersize=5, linewidth=1.7, **style)
@@ -73,7 +76,8 @@ def pictures(rows: Sequence[Row]) -> dict[str, Figure]:
     ax.set_xticks(shown, [str(depth) for depth in shown])
     ax.set_xlabel("layers, or steps of 1 of the equation")
     ax.set_ylabel("test accuracy in %")
-    seeds = len({row["seed"] for row in rows})
+    counts = [len(of) for of in grouped(rows, "model", "depth").values()]
+    seeds = f"{min(counts)} to {max(counts)}" if min(counts) < max(counts) else str(max(counts))
     ax.set_title(f"{rows[0]['data']}, {rows[0]['split']} split: mean and range of {seeds} seeds", fontsize="medium")
     tidy(ax)
     add_legend(ax, new)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from neuralpde.plots.canvas import add_legend, look, tidy
 
-from .study import grouped, markdown
+from .study import grouped, markdown, summed_up
 
 Rows = Sequence[Mapping[str, Any]]
 HIGHEST = 1e3  # relative errors above it are drawn on the edge
@@ -34,8 +34,7 @@ def _accuracy(rows: Rows, what: str) -> str:
     found = [row for row in rows if row["what"] == what]
     values = [100 * row["test_accuracy"] for row in found if row["test_accuracy"] is not None]
     failed = len(found) - len(values)
-    text = f"{mean(values):.1f} ({min(values):.1f} to {max(values):.1f})" if values else "-"
-    return text + (f", {failed} failed" if failed else "")
+    return summed_up(values) + (f", {failed} failed" if failed else "")
 
 
 def pictures(rows: Rows) -> dict[str, Figure]:

@@ -24,7 +24,7 @@ from neuralpde.training import Preset, settings
 from neuralpde.training.ledger import Row
 from neuralpde.transforms import GDC, PPR
 
-from .study import Point, Study, grouped, markdown
+from .study import Point, Study, grouped, markdown, summed_up
 from .trained import CORA, KARATE, Data, trained, without_test
 
 MODELS = {"GRAND-l": "grand-l", "GRAND-nl": "grand-nl"}
@@ -114,8 +114,7 @@ def table(rows: Sequence[Row]) -> str:
         for t in row["times"]:
             ratios = [f"{t[what][0] / base[what][0]:.1f}" if what in t else "-" for what in ("forward", "training")]
             ms = f"{1e3 * t['training'][0]:.0f}" if "training" in t else "-"
-            found = _accuracies(rows, row["model"], t["kept"])
-            text = f"{sum(found) / len(found):.1f} ({min(found):.1f} to {max(found):.1f})" if found else "-"
+            text = summed_up(_accuracies(rows, row["model"], t["kept"]))
             lines.append([row["model"], t["kept"], f"{t['edges']:,}", t["evaluations"], *ratios, ms, text])
     head = ["model", "K", "edges", "evaluations", "forward ×", "training step ×", "training step in ms", "test accuracy"]
     return markdown(head, lines)

@@ -53,10 +53,20 @@ class Study:
             quick: the few small points.
             on_row: called with the number of points and each row that was computed here.
         """
-        points = self.points(quick)
-        todo = {digest(self.name, dict(p.label)): lambda p=p: {**p.label, **p.compute(), **stamp()} for p in points}
-        ledger = Ledger(folder / f"{self._file(quick)}.jsonl")
-        return ledger.complete(todo, lambda row: on_row(len(points), row))
+        points = self._keyed(quick)
+        todo = {key: lambda p=p: {**p.label, **p.compute(), **stamp()} for key, p in points.items()}
+        return self._ledger(folder, quick).complete(todo, lambda row: on_row(len(points), row))
+
+    def known(self, folder: Path, quick: bool) -> list[Row]:
+        """The results of those points that a file has, in their order."""
+        rows = {row["key"]: row for row in reversed(self._ledger(folder, quick).rows())}
+        return [rows[key] for key in self._keyed(quick) if key in rows]
+
+    def _keyed(self, quick: bool) -> dict[str, Point]:
+        return {digest(self.name, dict(p.label)): p for p in self.points(quick)}
+
+    def _ledger(self, folder: Path, quick: bool) -> Ledger:
+        return Ledger(folder / f"{self._file(quick)}.jsonl")
 
     def draw(self, rows: Sequence[Row], folder: Path, quick: bool) -> list[Path]:
         """Write the pictures."""
@@ -74,6 +84,13 @@ def markdown(head: Sequence[object], lines: Sequence[Sequence[object]]) -> str:
     """A table."""
     rows = [[str(cell) for cell in line] for line in (head, ["---"] * len(head), *lines)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def summed_up(values: Sequence[float]) -> str:
+    """A mean, with the range and the number where there are several; "-" for none."""
+    if len(values) < 2:
+        return f"{values[0]:.1f}" if values else "-"
+    return f"{sum(values) / len(values):.1f} ({min(values):.1f} to {max(values):.1f}, {len(values)} runs)"
 
 
 def grouped(rows: Sequence[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
