@@ -37,12 +37,16 @@ def _accuracy(rows: Rows, what: str) -> str:
     return summed_up(values) + (f", {failed} failed" if failed else "")
 
 
-def pictures(rows: Rows) -> dict[str, Figure]:
-    """Error against step and against work; accuracy against step, of one model and of models trained with the solver."""
+def pictures(rows: Rows, methods: Sequence[str]) -> dict[str, Figure]:
+    """Error against step and against work; accuracy against step, of one model and of models trained with the solver.
+
+    Args:
+        rows: the results.
+        methods: that are drawn.
+    """
     figure, grid = plt.subplots(2, 2, figsize=(10.5, 8.0), layout="constrained")
     errors = [row for row in rows if row["what"] == "error"]
-    drawn = [name for (name,) in grouped([row for row in rows if row["what"] == "trained"], "method")]
-    for index, name in enumerate(drawn):
+    for index, name in enumerate(methods):
         of = [row for row in errors if row["method"] == name]
         _line(grid[0, 0], [(_step(row), row["error"]) for row in of], index, name)
         _line(grid[0, 1], [(row["products"], row["error"]) for row in of], index, name)
@@ -69,6 +73,8 @@ def _step(row: Mapping[str, Any]) -> float:
 
 
 def _line(ax: Axes, places: Sequence[tuple[float, float]], index: int, name: str) -> None:
+    if not places:
+        return
     places = sorted((x, min(y, HIGHEST)) for x, y in places)
     ax.plot(*zip(*places, strict=True), label=name, markersize=5, linewidth=1.5, **look(index))
 
