@@ -62,7 +62,7 @@ def points(quick: bool) -> list[Point]:
         for name, dt, rtol in _runs(STEPS[2:3] if quick else STEPS, True):
             label = {**data.label(), "what": "evaluated", "method": name, "dt": dt, "rtol": rtol, "seed": seed}
             found.append(Point(label, lambda a=(data, name, dt, rtol, seed, quick): evaluated(*a)))
-        for name, dt, rtol in _runs(TRAINED[2:3] if quick else TRAINED, True):
+        for name, dt, rtol in _runs(TRAINED[1:2] if quick else TRAINED, True):
             if name in METHODS:
                 label = {**data.label(), "what": "trained", "method": name, "dt": dt, "rtol": rtol, "seed": seed}
                 found.append(Point(label, lambda a=(name, dt, rtol, quick), s=seed: trained(_recipe(*a), data, s)))

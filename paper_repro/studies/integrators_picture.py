@@ -80,12 +80,12 @@ def _line(ax: Axes, places: Sequence[tuple[float, float]], index: int, name: str
 
 
 def _accuracies(ax: Axes, rows: Rows, errors: Rows, index: int, name: str) -> None:
-    steps = {(row["dt"], row["rtol"]): _step(row) for row in errors}
+    mean_steps = {row["rtol"]: _step(row) for row in errors if row["dt"] is None}
     places = {}
     for (dt, rtol), of in grouped(rows, "dt", "rtol").items():
         values = [100 * row["test_accuracy"] for row in of if row["test_accuracy"] is not None]
         if values:
-            places[steps[dt, rtol]] = (mean(values), min(values), max(values))
+            places[mean_steps[rtol] if dt is None else dt] = (mean(values), min(values), max(values))
     at = sorted(places)
     style = look(index)
     ax.plot(at, [places[x][0] for x in at], label=name, markersize=5, linewidth=1.5, **style)
