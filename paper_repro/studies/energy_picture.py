@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -11,10 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from neuralpde.plots.canvas import PALETTE, add_legend, tidy
+from neuralpde.training.ledger import Row
 
 from .study import grouped, markdown
 
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[Row]
 QUANTITIES = {
     "energy": "Dirichlet energy",
     "rayleigh": "Rayleigh quotient",

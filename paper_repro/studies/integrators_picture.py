@@ -11,10 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from neuralpde.plots.canvas import add_legend, look, tidy
+from neuralpde.training.ledger import Row
 
 from .study import grouped, markdown, summed_up
 
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[Row]
 HIGHEST = 1e3  # relative errors above it are drawn on the edge
 
 
@@ -47,18 +48,21 @@ def pictures(rows: Rows, methods: Sequence[str]) -> dict[str, Figure]:
     figure, grid = plt.subplots(2, 2, figsize=(10.5, 8.0), layout="constrained")
     errors = [row for row in rows if row["what"] == "error"]
     for index, name in enumerate(methods):
-        of = [row for row in errors if row["method"] == name]
+        of = sorted((row for row in errors if row["method"] == name), key=_step)
         _line(grid[0, 0], [(_step(row), row["error"]) for row in of], index, name)
         _line(grid[0, 1], [(row["products"], row["error"]) for row in of], index, name)
         for ax, what in zip(grid[1], ("evaluated", "trained"), strict=True):
             _accuracies(ax, [row for row in rows if row["what"] == what and row["method"] == name], of, index, name)
     _errors(grid[0, 0], "step (dopri5: mean of its own)")
     _errors(grid[0, 1], "products with A, in linear solves too")
+    steps = sorted({row["dt"] for row in rows if row["what"] == "evaluated" and row["dt"] is not None})
     for ax, title in zip(
         grid[1], ("trained with dopri5, tested with this solver", "trained and tested with this solver"), strict=True
     ):
         ax.set_xscale("log")
-        ax.set_xlabel("step")
+        ax.set_xticks(steps, [f"{dt:g}" for dt in steps])
+        ax.minorticks_off()
+        ax.set_xlabel("step (dopri5: mean of its own at alpha = 1/2)")
         ax.set_ylabel("test accuracy in %")
         ax.set_title(title, fontsize="medium")
         tidy(ax)
@@ -75,7 +79,7 @@ def _step(row: Mapping[str, Any]) -> float:
 def _line(ax: Axes, places: Sequence[tuple[float, float]], index: int, name: str) -> None:
     if not places:
         return
-    places = sorted((x, min(y, HIGHEST)) for x, y in places)
+    places = [(x, min(y, HIGHEST)) for x, y in places]
     ax.plot(*zip(*places, strict=True), label=name, markersize=5, linewidth=1.5, **look(index))
 
 
