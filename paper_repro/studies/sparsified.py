@@ -141,7 +141,7 @@ def pictures(rows: Sequence[Row]) -> dict[str, Figure]:
     left.set_ylabel(f"time, over that of K = {ks[0]}")
     left.yaxis.set_major_formatter("{x:g}")
     right.set_ylabel("test accuracy in %")
-    right.set_title("mean and range of seeds; dotted: own edges, without GDC", fontsize="medium")
+    right.set_title("mean and range; dotted: own edges, no GDC", fontsize="medium")
     for ax in (left, right):
         ax.set_xscale("log", base=2)
         ax.set_xticks(ks, [str(k) for k in ks])
