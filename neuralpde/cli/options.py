@@ -174,8 +174,9 @@ class Repro:
     """What `neuralpde repro` does.
 
     Args:
-        paper: grand, graphcon or blend; table writes the table of all results, findings shows one of FINDINGS.md.
-        name: Of a finding.
+        paper: grand, graphcon or blend; table writes the table of all results, findings shows one of FINDINGS.md, figures
+            computes and draws one of its pictures.
+        name: Of a finding, or of a figure.
         table: Of the paper (default: all, here and below).
         dataset: Labelled graph by name.
         model: As the paper calls it.

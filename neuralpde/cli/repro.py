@@ -12,7 +12,7 @@ from solvers import unknown
 from .options import Repro
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SCRIPTS = ("grand", "graphcon", "blend", "table", "findings")
+SCRIPTS = ("grand", "graphcon", "blend", "table", "findings", "figures")
 
 
 def run(options: Repro) -> int:

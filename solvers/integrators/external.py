@@ -11,7 +11,8 @@ from torch import Tensor
 from .back_end import BackEnd, Span
 
 _ADAPTIVE = ("dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun")
-_FIXED = ("euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams")
+_ADAMS = ("explicit_adams", "implicit_adams")
+_FIXED = ("euler", "midpoint", "heun2", "heun3", "rk4", *_ADAMS)
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,26 @@ class TorchdiffeqMethod(BackEnd):
     Args:
         solver: its name there: dopri5, dopri8, bosh3, fehlberg2, adaptive_heun (adaptive), euler, midpoint, heun2, heun3,
             rk4, explicit_adams, implicit_adams (fixed steps).
+        max_order: of its Adams methods, 4 to 12; None for its default, 12. The explicit one is of order `max_order - 1`.
+        max_iters: fixed-point iterations of a step of "implicit_adams", at most; None for its default, 4.
+
+    Raises:
+        ValueError: one of the latter two for a method that has no such option, or out of range.
 
     Reference: Chen, Rubanova, Bettencourt & Duvenaud (2018) NeurIPS.
     """
 
     solver: str = "dopri5"
+    max_order: int | None = None
+    max_iters: int | None = None
     presets: ClassVar = {f"torchdiffeq:{s}": {"solver": s} for s in (*_ADAPTIVE, *_FIXED)}
+
+    def __post_init__(self) -> None:
+        order, iters = self.max_order, self.max_iters
+        if order is not None and not (self.solver in _ADAMS and 4 <= order <= 12):
+            raise ValueError(f"{self.name} with max_order = {order}; expected 4 to 12, with one of {', '.join(_ADAMS)}")
+        if iters is not None and not (self.solver == "implicit_adams" and iters >= 1):
+            raise ValueError(f"{self.name} with max_iters = {iters}; expected at least 1, with implicit_adams")
 
     @property
     def adaptive(self) -> bool:  # type: ignore[override]
@@ -43,7 +58,9 @@ class TorchdiffeqMethod(BackEnd):
 
         steps = self.solver in _FIXED
         self.refuse_fixed(run.dt, needed=steps)
-        options = {"step_size": run.dt, "interp": "cubic"} if steps else None
+        own = {"max_order": self.max_order, "max_iters": self.max_iters}
+        given = {name: value for name, value in own.items() if value is not None}
+        options = {"step_size": run.dt, "interp": "cubic", **given} if steps else None
         times = torch.tensor(run.times, dtype=torch.float64, device=y.device)
         tolerances = {"rtol": run.problem.rtol, "atol": run.problem.atol}
         watched = _Watched(run) if steps else _Controlled(run)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
+import torchdiffeq
 from problems import Nonlinear, errors
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from solvers import (
     IntegrationError,
     LinearFlow,
     PerGraph,
+    TorchdiffeqMethod,
     UnknownName,
     available,
     compare,
@@ -157,6 +159,28 @@ def test_what_needs_steps_is_refused(name, case):
     options, match, kind = REFUSED[case]
     with pytest.raises(kind, match=match):
         solve(PROBLEM, PROBLEM.exact(0.0), 1.0, name, **options)
+
+
+@pytest.mark.parametrize("solver, options", [("explicit_adams", {"max_order": 5}), ("implicit_adams", {"max_iters": 40})])
+def test_options_of_adams_methods_are_handed_over(solver, options):
+    y0, times = PROBLEM.exact(0.0), torch.tensor([0.0, 1.0], dtype=torch.float64)
+    theirs = torchdiffeq.odeint(
+        PROBLEM, y0, times, method=solver, rtol=1e-6, atol=1e-8, options={"step_size": 0.05, "interp": "cubic", **options}
+    )
+    sol = solve(PROBLEM, y0, 1.0, TorchdiffeqMethod(solver, **options), dt=0.05, rtol=1e-6, atol=1e-8)
+    assert torch.equal(sol.y[-1], theirs[-1]) and sol.method == f"torchdiffeq:{solver}"
+    if solver == "explicit_adams":
+        assert errors(sol.y[-1], PROBLEM.exact(1.0)) < 1e-4  # where its default order is unstable
+
+
+def test_options_of_adams_methods_are_refused_elsewhere():
+    with pytest.raises(ValueError, match="torchdiffeq:rk4 with max_order = 5; expected 4 to 12"):
+        TorchdiffeqMethod("rk4", max_order=5)
+    with pytest.raises(ValueError, match="max_order = 13; expected 4 to 12"):
+        TorchdiffeqMethod("explicit_adams", max_order=13)
+    with pytest.raises(ValueError, match="max_iters = 9; expected at least 1, with implicit_adams"):
+        TorchdiffeqMethod("explicit_adams", max_iters=9)
+    TorchdiffeqMethod("implicit_adams", max_order=12, max_iters=9)
 
 
 def test_names():
