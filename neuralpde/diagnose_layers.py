@@ -17,6 +17,7 @@ from solvers import VectorField
 
 from .diagnose_fit import Array
 from .graph import Graph
+from .models import PDEBlock
 from .monitors import Recording, attach
 from .monitors.base import Observable, Reading
 
@@ -82,28 +83,40 @@ def layerwise(model: nn.Module, x: Tensor, graph: Graph, observables: Mapping[st
     Raises:
         ValueError: fewer than two layers of equal width were seen.
     """
-    recording, kept, _ = _seen(model, x, graph, [*observables.values()], call)
+    recording, kept, _ = _seen(model, x, graph, [*observables.values()], call, _kinds(model))
+    if len(kept) < 2:
+        raise ValueError(
+            f"{_widths(model, recording)}; give depths=[2, 4, 8, ...] and a function of the depth, or a network with hidden "
+            "layers of one width"
+        )
     read = zip(observables, recording.monitors[1:], strict=True)
     series = {key: m.values[kept, 0].cpu().numpy().astype(np.float64) for key, m in read}
     return Profile(np.asarray(kept, dtype=np.float64) + 1, series, _layers(model, recording, kept), len(recording.names))
 
 
+def _kinds(model: nn.Module) -> tuple[type[nn.Module], ...]:
+    return tuple({type(m) for m in convolutions(model)})
+
+
+def _widths(model: nn.Module, recording: Recording) -> str:
+    seen = [int(w) for w in recording.monitors[0].values[:, 0]] if recording.names else []
+    return f"{type(model).__name__} has no two layers of equal width with one row per node (widths seen: {seen})"
+
+
 def _seen(
-    model: nn.Module, x: Tensor, graph: Graph, observables: Sequence[Observable], call: Call
+    model: nn.Module,
+    x: Tensor,
+    graph: Graph,
+    observables: Sequence[Observable],
+    call: Call,
+    kinds: tuple[type[nn.Module], ...],
 ) -> tuple[Recording, list[int], int]:
-    """What the layers recorded, which records are of the commonest width, and that width."""
-    kinds = tuple({type(m) for m in convolutions(model)})
+    """What the layers of some kinds (all, without one) recorded, which records are of the commonest width, and that width."""
     with _evaluating(model), attach(model, [_Width(), *observables], graph, only=kinds or None) as recording:
         call(model, x, graph)
     widths = [int(w) for w in recording.monitors[0].values[:, 0]] if recording.names else []
     width = Counter(widths).most_common(1)[0][0] if widths else 0
-    kept = [i for i, w in enumerate(widths) if w == width]
-    if len(kept) < 2:
-        raise ValueError(
-            f"{type(model).__name__} has no two layers of equal width with one row per node (widths seen: {widths}); "
-            "give depths=[2, 4, 8, ...] and a function of the depth, or a network with hidden layers of one width"
-        )
-    return recording, kept, width
+    return recording, [i for i, w in enumerate(widths) if w == width], width
 
 
 def _layers(model: nn.Module, recording: Recording, kept: Sequence[int]) -> list[nn.Module]:
@@ -147,13 +160,20 @@ def by_depth(
     observables: Mapping[str, Observable],
     call: Call,
 ) -> Profile:
-    """The last layer of the common width of each network; only that layer is measured."""
+    """The last layer of the common width of each network (of equations in a block, what comes out); only that is measured.
+
+    Raises:
+        ValueError: a network without two layers of equal width, or one block.
+    """
     series: dict[str, list[float]] = {name: [] for name in observables}
     readings = {name: one.on(graph) for name, one in observables.items()}
     layers, count = list[nn.Module](), 0
     for model in models:
-        latest = _Latest()
-        recording, kept, width = _seen(model, x, graph, [latest], call)
+        latest, blocks = _Latest(), any(isinstance(m, PDEBlock) for m in model.modules())
+        kinds = _kinds(model) or (PDEBlock,) * blocks
+        recording, kept, width = _seen(model, x, graph, [latest], call, kinds)
+        if len(kept) < (1 if kinds == (PDEBlock,) else 2):
+            raise ValueError(f"{_widths(model, recording)}; give networks with hidden layers of one width")
         layers, count = _layers(model, recording, kept), len(recording.names)
         for name, reading in readings.items():
             series[name].append(float(reading(0.0, latest.features[width])))
