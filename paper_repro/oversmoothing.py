@@ -1,6 +1,7 @@
 """Which networks and equations oversmooth, by depth: verdicts and rates against theory on the 10 x 10 grid and on Cora.
 
-python paper_repro/oversmoothing.py                 # about twenty minutes on one core; OVERSMOOTHING.md has the tables
+python paper_repro/oversmoothing.py                 # about ten minutes of one core; OVERSMOOTHING.md has the tables
+python paper_repro/oversmoothing.py --part cora     # of grid, cora, trained: joins what stands in the folder already
 python paper_repro/oversmoothing.py --quick         # seconds: the grid, to 8 layers
 """
 
@@ -27,7 +28,7 @@ from neuralpde.diagnosis import spectral_gap
 DEPTHS, QUICK = (2, 4, 8, 16, 32, 64, 128), (2, 4, 8)
 TRAINED_DEPTHS = (2, 8, 32)
 WIDTH, HIDDEN = 16, 32
-Say = Callable[[str], None]
+PARTS = ("grid", "cora", "trained")
 
 
 def grid_features(seed: int) -> torch.Tensor:
@@ -42,7 +43,7 @@ def cora_features(x: torch.Tensor, seed: int) -> torch.Tensor:
 
 
 def by_depth(
-    title: str, graph: Graph, features: Callable[[int], torch.Tensor], depths: Sequence[int], seeds: int, say: Say
+    title: str, graph: Graph, features: Callable[[int], torch.Tensor], depths: Sequence[int], seeds: int
 ) -> list[Record]:
     """Every model from every seed, with random weights."""
     rows: list[Record] = []
@@ -55,7 +56,7 @@ def by_depth(
     return rows
 
 
-def linear(title: str, graph: Graph, x: torch.Tensor, spans: float, say: Say) -> list[Record]:
+def linear(title: str, graph: Graph, x: torch.Tensor, spans: float) -> list[Record]:
     """Linear dynamics until the slowest mode is left, against theory."""
     rows: list[Record] = []
     for name, tolerance, found in to_the_end(graph, x, spectral_gap(graph), spans):
@@ -64,7 +65,7 @@ def linear(title: str, graph: Graph, x: torch.Tensor, spans: float, say: Say) ->
     return rows
 
 
-def on_labels(depths: Sequence[int], epochs: int, seeds: int, names: Sequence[str], say: Say) -> list[Record]:
+def on_labels(depths: Sequence[int], epochs: int, seeds: int, names: Sequence[str]) -> list[Record]:
     """Classifiers of Cora's nodes, trained at some depths: their last hidden features, and their accuracy."""
     data = load("cora", component="largest")
     masks = {part: data[f"{part}_mask"] for part in ("train", "val", "test")}
@@ -94,36 +95,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(description="Verdicts by depth, on the 10 x 10 grid and on Cora.")
     parser.add_argument("--quick", action="store_true", help="the grid only, one seed, to 8 layers")
+    parser.add_argument("--part", action="append", choices=PARTS, help=f"{', '.join(PARTS)}; repeatable (default: all)")
     parser.add_argument("--seeds", type=int, default=3, help="draws of features and weights (default: 3)")
-    parser.add_argument("--epochs", type=int, default=100, help="of training; 0 trains nothing (default: 100)")
-    parser.add_argument("--trained-seeds", type=int, default=2, help="of training (default: 2)")
+    parser.add_argument("--trained-seeds", type=int, default=1, help="of training (default: 1)")
+    parser.add_argument("--epochs", type=int, default=100, help="of training (default: 100)")
     parser.add_argument("--out", type=Path, default=Path("out/oversmoothing"), help="folder (default: out/oversmoothing)")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
-
-    def say(text: str) -> None:
-        print(text, flush=True)
-
-    grid, seeds = Graph.grid(10, 10), 1 if given.quick else given.seeds
-    depths = QUICK if given.quick else DEPTHS
-    result: dict[str, list[Record]] = {"untrained": [], "linear": [], "trained": []}
-    result["untrained"] += by_depth("10 x 10 grid", grid, grid_features, depths, seeds, say)
-    result["linear"] += linear("10 x 10 grid", grid, grid_features(0), 3.0 if given.quick else 10.0, say)
-    write(result, given.out)
-    if not given.quick and os.environ.get("NEURALPDE_DATA"):
-        data = load("cora", component="largest")
-        cora = as_graph(data)
-        result["untrained"] += by_depth("Cora", cora, lambda seed: cora_features(data.x, seed), depths, seeds, say)
-        write(result, given.out)
-        result["linear"] += linear("Cora", cora, cora_features(data.x, 0), 10.0, say)
-        write(result, given.out)
-        names = TRAINED if given.epochs else ()
-        result["trained"] += on_labels(TRAINED_DEPTHS, given.epochs, given.trained_seeds, names, say)
-    elif not given.quick:
+    parts = ("grid",) if given.quick else tuple(given.part or PARTS)
+    if not os.environ.get("NEURALPDE_DATA") and parts != ("grid",):
         say("Cora is left out: NEURALPDE_DATA names no folder")
-    write(result, given.out)
+        parts = tuple(part for part in parts if part == "grid")
+    result = read(given.out)
+    for part in parts:
+        new: dict[str, list[Record]] = {}
+        if part == "trained":
+            new["trained"] = on_labels(TRAINED_DEPTHS, given.epochs, given.trained_seeds, TRAINED)
+        else:
+            title, graph, features = place(part)
+            depths, seeds, spans = (QUICK, 1, 3.0) if given.quick else (DEPTHS, given.seeds, 10.0)
+            new["untrained"] = by_depth(title, graph, features, depths, seeds)
+            new["linear"] = linear(title, graph, features(0), spans)
+        for section, rows in new.items():
+            again = {row["graph"] for row in rows}
+            result[section] = [row for row in result[section] if row["graph"] not in again] + rows
+        write(result, given.out)
     say(f"wrote {given.out}/results.md, .json and .png")
     return 0
+
+
+def say(text: str) -> None:
+    """Print at once."""
+    print(text, flush=True)
+
+
+def place(part: str) -> tuple[str, Graph, Callable[[int], torch.Tensor]]:
+    """A graph, its title, and its features from a seed."""
+    if part == "grid":
+        return "10 x 10 grid", Graph.grid(10, 10), grid_features
+    data = load("cora", component="largest")
+    return "Cora", as_graph(data), lambda seed: cora_features(data.x, seed)
+
+
+def read(out: Path) -> dict[str, list[Record]]:
+    """What earlier parts left in a folder; None is a number that was not finite."""
+    found: dict[str, list[Record]] = {"untrained": [], "linear": [], "trained": []}
+    return found | json.loads((out / "results.json").read_text()) if (out / "results.json").exists() else found
 
 
 def write(result: dict[str, list[Record]], out: Path) -> None:

@@ -107,7 +107,7 @@ def _most(rows: Sequence[Record], key: str) -> str:
 
 
 def _rates(rows: Sequence[Record]) -> str:
-    rates = np.array([row["rate"] for row in rows if not math.isnan(row["rate"])])
+    rates = np.array([row["rate"] for row in rows if row["rate"] is not None and not math.isnan(row["rate"])])
     if not len(rates):
         return "-"
     middle, low, high = np.median(rates), rates.min(), rates.max()
@@ -124,7 +124,7 @@ def _theory(rows: Sequence[Record]) -> str:
 
 def _against(rows: Sequence[Record]) -> str:
     theory = rows[0]["theory"]
-    pairs = [(row["rate"], row["theory"]["rate"]) for row in rows if not math.isnan(row["rate"])]
+    pairs = [(row["rate"], row["theory"]["rate"]) for row in rows if row["rate"] is not None and not math.isnan(row["rate"])]
     if theory["kind"] == "none" or not pairs:
         return "-"
     if theory["kind"] == "bound":
