@@ -108,18 +108,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parts = tuple(part for part in parts if part == "grid")
     result = read(given.out)
     for part in parts:
-        new: dict[str, list[Record]] = {}
         if part == "trained":
-            new["trained"] = on_labels(TRAINED_DEPTHS, given.epochs, given.trained_seeds, TRAINED)
-        else:
-            title, graph, features = place(part)
-            depths, seeds, spans = (QUICK, 1, 3.0) if given.quick else (DEPTHS, given.seeds, 10.0)
-            new["untrained"] = by_depth(title, graph, features, depths, seeds)
-            new["linear"] = linear(title, graph, features(0), spans)
-        for section, rows in new.items():
-            again = {row["graph"] for row in rows}
-            result[section] = [row for row in result[section] if row["graph"] not in again] + rows
-        write(result, given.out)
+            keep(result, "trained", on_labels(TRAINED_DEPTHS, given.epochs, given.trained_seeds, TRAINED), given.out)
+            continue
+        title, graph, features = place(part)
+        depths, seeds, spans = (QUICK, 1, 3.0) if given.quick else (DEPTHS, given.seeds, 10.0)
+        keep(result, "untrained", by_depth(title, graph, features, depths, seeds), given.out)
+        keep(result, "linear", linear(title, graph, features(0), spans), given.out)
     say(f"wrote {given.out}/results.md, .json and .png")
     return 0
 
@@ -135,6 +130,13 @@ def place(part: str) -> tuple[str, Graph, Callable[[int], torch.Tensor]]:
         return "10 x 10 grid", Graph.grid(10, 10), grid_features
     data = load("cora", component="largest")
     return "Cora", as_graph(data), lambda seed: cora_features(data.x, seed)
+
+
+def keep(result: dict[str, list[Record]], section: str, rows: list[Record], out: Path) -> None:
+    """Put rows in the place of earlier ones of the same graph, and write."""
+    again = {row["graph"] for row in rows}
+    result[section] = [row for row in result[section] if row["graph"] not in again] + rows
+    write(result, out)
 
 
 def read(out: Path) -> dict[str, list[Record]]:

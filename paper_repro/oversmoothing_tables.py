@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 Record = dict[str, Any]
+_LOWEST = {"Rayleigh quotient": 1e-10, "norm": 1e-8, "effective rank": 0.9}  # of the picture; the table has the rest
 
 _TOP = """# Which networks oversmooth, by depth
 
@@ -151,8 +152,14 @@ def picture(rows: Sequence[Record]) -> Figure:
                 ax.fill_between(mine[0]["depths"], values.min(0), values.max(0), color=style["color"], alpha=0.1, linewidth=0)
             ax.set_xscale("log", base=2)
             ax.set_yscale("log")
+            low, high = ax.get_ylim()
+            ax.set_ylim(max(low, _LOWEST[key]), high)
+            cut = f" (from {_LOWEST[key]:g} on)" if low < _LOWEST[key] else ""
+            if key == "effective rank":
+                ax.set_yticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
+                ax.minorticks_off()
             ax.set_xticks(mine[0]["depths"], [str(d) for d in mine[0]["depths"]])
-            ax.set_title(f"{graph}: {key}", fontsize=10)
+            ax.set_title(f"{graph}: {key}{cut}", fontsize=10)
             ax.grid(alpha=0.25)
             ax.set_xlabel("layers (time, for equations)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
