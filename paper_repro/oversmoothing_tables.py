@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 Record = dict[str, Any]
-_LOWEST = {"Rayleigh quotient": 1e-10, "norm": 1e-8, "effective rank": 0.9}  # of the picture; the table has the rest
+_SHOWN = {"Rayleigh quotient": (1e-10, 1e3), "norm": (1e-8, 1e12), "effective rank": (0.9, 1e3)}  # the table has the rest
 
 _TOP = """# Which networks oversmooth, by depth
 
@@ -153,8 +153,9 @@ def picture(rows: Sequence[Record]) -> Figure:
             ax.set_xscale("log", base=2)
             ax.set_yscale("log")
             low, high = ax.get_ylim()
-            ax.set_ylim(max(low, _LOWEST[key]), high)
-            cut = f" (from {_LOWEST[key]:g} on)" if low < _LOWEST[key] else ""
+            least, most = _SHOWN[key]
+            ax.set_ylim(max(low, least), min(high, most))
+            cut = f" ({least:g} to {most:g})" if key != "effective rank" and (low < least or high > most) else ""
             if key == "effective rank":
                 ax.set_yticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
                 ax.minorticks_off()
