@@ -13,7 +13,18 @@ from solvers import Integrator, SolveOptions, VectorField
 
 from .diagnose_fit import Array, envelope, fit_rate
 from .diagnose_kernel import mismatch, own_energy
-from .diagnose_layers import SUMMING, SYMMETRIC, Call, by_depth, by_edges, convolutions, is_linear, layerwise, made
+from .diagnose_layers import (
+    SUMMING,
+    SYMMETRIC,
+    Call,
+    by_depth,
+    by_edges,
+    convolutions,
+    is_linear,
+    layerwise,
+    made,
+    raises_between,
+)
 from .diagnose_report import Diagnosis
 from .diagnose_theory import Theory, flow_theory, gcn_theory, no_theory
 from .graph import Graph, as_graph
@@ -160,7 +171,10 @@ def _in_depth(
         profile = layerwise(last, x, plain, watched, call)
     theory = no_theory(f"nothing is known for {', '.join(sorted(names)) or type(last).__name__}")
     if names == {"GCNConv"} and chosen == "sym_loops":
-        theory = gcn_theory(profile.layers, plain, is_linear(last, x, plain, call))
+        if raises_between(last, profile.layers, watched["energy"].on(plain), x, plain, call):
+            theory = no_theory("what lies between the layers (a residual, a normalisation) raises the energy")
+        else:
+            theory = gcn_theory(profile.layers, plain, is_linear(last, x, plain, call))
     notes = [f"the energy {chosen!r} is not that of these layers, {own!r}: it may stall or fall for reasons of its own"] * (
         {chosen, own} not in ({"none", "rw"}, {own})
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +17,8 @@ from solvers import VectorField
 
 from .diagnose_fit import Array
 from .graph import Graph
-from .monitors import attach
+from .models import PDEBlock
+from .monitors import Recording, attach
 from .monitors.base import Observable, Reading
 
 Call = Callable[[nn.Module, Tensor, Graph], object]
@@ -60,34 +63,76 @@ def convolutions(model: nn.Module) -> list[nn.Module]:
     return [m for name, m in found if not any(name.startswith(f"{other}.") for other, _ in found if other != name)]
 
 
+@dataclass(frozen=True, eq=False)
+class _Latest(Observable):
+    """Keeps the last features of every width."""
+
+    features: dict[int, Tensor] = field(default_factory=dict)
+
+    def on(self, graph: Graph, field: VectorField | None = None, read: Callable[[Tensor], Tensor] | None = None) -> Reading:
+        def keep(t: float, y: Tensor) -> Tensor:
+            self.features[y.shape[1]] = y
+            return torch.zeros(1)
+
+        return keep
+
+
 def layerwise(model: nn.Module, x: Tensor, graph: Graph, observables: Mapping[str, Observable], call: Call) -> Profile:
     """Run a network once, in evaluation mode, and read its layers of the commonest width; the rest is left out.
 
     Raises:
         ValueError: fewer than two layers of equal width were seen.
     """
-    kinds = tuple({type(m) for m in convolutions(model)})
+    recording, kept, _ = _seen(model, x, graph, [*observables.values()], call, _kinds(model))
+    if len(kept) < 2:
+        raise ValueError(
+            f"{_widths(model, recording)}; give depths=[2, 4, 8, ...] and a function of the depth, or a network with hidden "
+            "layers of one width"
+        )
+    read = zip(observables, recording.monitors[1:], strict=True)
+    series = {key: m.values[kept, 0].cpu().numpy().astype(np.float64) for key, m in read}
+    return Profile(np.asarray(kept, dtype=np.float64) + 1, series, _layers(model, recording, kept), len(recording.names))
+
+
+def _kinds(model: nn.Module) -> tuple[type[nn.Module], ...]:
+    return tuple({type(m) for m in convolutions(model)})
+
+
+def _widths(model: nn.Module, recording: Recording) -> str:
+    seen = [int(w) for w in recording.monitors[0].values[:, 0]] if recording.names else []
+    return f"{type(model).__name__} has no two layers of equal width with one row per node (widths seen: {seen})"
+
+
+def _seen(
+    model: nn.Module,
+    x: Tensor,
+    graph: Graph,
+    observables: Sequence[Observable],
+    call: Call,
+    kinds: tuple[type[nn.Module], ...],
+) -> tuple[Recording, list[int], int]:
+    """What the layers of some kinds (all, without one) recorded, which records are of the commonest width, and that width."""
+    with _evaluating(model), attach(model, [_Width(), *observables], graph, only=kinds or None) as recording:
+        call(model, x, graph)
+    widths = [int(w) for w in recording.monitors[0].values[:, 0]] if recording.names else []
+    width = Counter(widths).most_common(1)[0][0] if widths else 0
+    return recording, [i for i, w in enumerate(widths) if w == width], width
+
+
+def _layers(model: nn.Module, recording: Recording, kept: Sequence[int]) -> list[nn.Module]:
+    modules = dict(model.named_modules())
+    return [modules[recording.names[i].split(" (")[0]] for i in kept]
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
     training = model.training
     model.eval()
     try:
-        with torch.no_grad(), attach(model, [_Width(), *observables.values()], graph, only=kinds or None) as recording:
-            call(model, x, graph)
+        with torch.no_grad():
+            yield
     finally:
         model.train(training)
-    names = recording.names
-    widths = [int(w) for w in recording.monitors[0].values[:, 0]] if names else []
-    width = Counter(widths).most_common(1)[0][0] if widths else 0
-    kept = [i for i, w in enumerate(widths) if w == width]
-    if len(kept) < 2:
-        raise ValueError(
-            f"{type(model).__name__} has no two layers of equal width with one row per node (widths seen: {widths}); "
-            "give depths=[2, 4, 8, ...] and a function of the depth, or a network with hidden layers of one width"
-        )
-    modules = dict(model.named_modules())
-    layers = [modules[names[i].split(" (")[0]] for i in kept]
-    read = zip(observables, recording.monitors[1:], strict=True)
-    series = {key: m.values[kept, 0].cpu().numpy().astype(np.float64) for key, m in read}
-    return Profile(np.asarray(kept, dtype=np.float64) + 1, series, layers, len(names))
 
 
 def made(make: Callable[[int], nn.Module], depths: Sequence[int], x: Tensor) -> list[nn.Module]:
@@ -115,22 +160,60 @@ def by_depth(
     observables: Mapping[str, Observable],
     call: Call,
 ) -> Profile:
-    """The last layer of the common width of each network."""
-    last = [layerwise(model, x, graph, observables, call) for model in models]
-    series = {name: np.array([one.series[name][-1] for one in last]) for name in last[0].series}
-    return Profile(np.asarray(list(depths), dtype=np.float64), series, last[-1].layers, last[-1].count)
+    """The last layer of the common width of each network (of equations in a block, what comes out); only that is measured.
+
+    Raises:
+        ValueError: a network without two layers of equal width, or one block.
+    """
+    series: dict[str, list[float]] = {name: [] for name in observables}
+    readings = {name: one.on(graph) for name, one in observables.items()}
+    layers, count = list[nn.Module](), 0
+    for model in models:
+        latest, blocks = _Latest(), any(isinstance(m, PDEBlock) for m in model.modules())
+        kinds = _kinds(model) or (PDEBlock,) * blocks
+        recording, kept, width = _seen(model, x, graph, [latest], call, kinds)
+        if len(kept) < (1 if kinds == (PDEBlock,) else 2):
+            raise ValueError(f"{_widths(model, recording)}; give networks with hidden layers of one width")
+        layers, count = _layers(model, recording, kept), len(recording.names)
+        for name, reading in readings.items():
+            series[name].append(float(reading(0.0, latest.features[width])))
+    found = {name: np.asarray(values, dtype=np.float64) for name, values in series.items()}
+    return Profile(np.asarray(list(depths), dtype=np.float64), found, layers, count)
 
 
 def is_linear(model: nn.Module, x: Tensor, graph: Graph, call: Call) -> bool:
-    """Whether `f(a + b) - f(a) = f(b)` on features of both signs, to rounding; a model that raises counts as nonlinear."""
+    """Whether `f(a + b) - f(a) = f(b)` on features of both signs, to rounding; features that die out say nothing: False."""
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x) for _ in range(2))
-    training = model.training
-    model.eval()
-    with torch.no_grad():
+    with _evaluating(model):
         outputs = [call(model, one, graph) for one in (a + b, a, b)]
-    model.train(training)
     if not all(isinstance(one, Tensor) for one in outputs):
         return False
     whole, left, right = (one.double() for one in outputs)  # type: ignore[union-attr]
-    return bool((whole - left - right).abs().amax() <= 1e-4 * whole.abs().amax())
+    top = whole.abs().amax()
+    return bool(top > 0) and bool((whole - left - right).abs().amax() <= 1e-4 * top)
+
+
+def raises_between(model: nn.Module, layers: Sequence[nn.Module], energy: Reading, x: Tensor, graph: Graph, call: Call) -> bool:
+    """Whether what lies between some two layers (a residual, a normalisation) hands on more energy than it takes.
+
+    Args:
+        model: the network.
+        layers: its convolutions.
+        energy: of features, as an observable bound to the graph.
+        x, graph, call: how it is run.
+    """
+    taken, given = list[float](), list[float]()
+
+    def watch(module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+        for features, to in ((inputs[0] if inputs else None, taken), (output, given)):
+            to.append(float(energy(0.0, features)) if isinstance(features, Tensor) else math.nan)
+
+    handles = [layer.register_forward_hook(watch) for layer in {id(one): one for one in layers}.values()]
+    try:
+        with _evaluating(model):
+            call(model, x, graph)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return any(after > before * (1 + 1e-5) for before, after in zip(given, taken[1:], strict=False))

@@ -18,7 +18,7 @@ from benchmarks.plan import PLANS, Plan
 from benchmarks.row import Row, single
 
 TINY = PLANS["tiny"]
-IN_PROCESS = ("gather", "product", "product-backward", "attention", "graphcon")
+IN_PROCESS = ("gather", "product", "product-backward", "attention", "graphcon", "monitors")
 
 
 @pytest.fixture(scope="module")

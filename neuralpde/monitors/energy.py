@@ -13,7 +13,7 @@ from solvers import VectorField, linear_flow, unknown
 
 from ..graph import Graph
 from .base import Observable, Reading
-from .differences import energy_density
+from .differences import edge_energy
 from .features import as_real, magnitude, node_features
 
 _SCALES = {"sum": "", "mean": ", mean", "root_mean": ", root mean"}
@@ -74,17 +74,15 @@ class DirichletEnergy(Observable):
         warn_kernel(self.name, kernel, field, read)
         nodes = torch.as_tensor(graph.space.size(kernel.unsqueeze(1)), dtype=torch.float64, device=graph.device)
         factor = 1.0 if self.scale == "sum" else 2.0 / nodes
+        scaled, total = divided_by(kernel, self.normalization), edge_energy(graph, self.weight)
 
         def energy(t: float, y: Tensor) -> Tensor:
-            z = as_real(node_features(graph, y, read)) / kernel.unsqueeze(1)
-            return factor * graph.space.total(energy_density(graph, z, self.weight))
+            return factor * total(scaled(as_real(node_features(graph, y, read))))
 
         def root(t: float, y: Tensor) -> Tensor:
-            z = as_real(node_features(graph, y, read)) / kernel.unsqueeze(1)
+            z = scaled(as_real(node_features(graph, y, read)))
             size = magnitude(graph.space, z)  # so that squares neither overflow nor vanish
-            return (
-                size * (factor * graph.space.total(energy_density(graph, z / graph.space.spread(size, z), self.weight))).sqrt()
-            )
+            return size * (factor * total(z / graph.space.spread(size, z))).sqrt()
 
         return root if self.scale == "root_mean" else energy
 
@@ -125,13 +123,12 @@ class RayleighQuotient(Observable):
         kernel = kernel_vector(graph, self.normalization, self.weight)
         warn_kernel(self.name, kernel, field, read)
         mass = inner_product(graph, self.normalization, self.weight)
-        space = graph.space
+        space, scaled, total = graph.space, divided_by(kernel, self.normalization), edge_energy(graph, self.weight)
 
         def quotient(t: float, y: Tensor) -> Tensor:
             x = as_real(node_features(graph, y, read))
             x = x / space.spread(magnitude(space, x), x)
-            energy = space.total(energy_density(graph, x / kernel.unsqueeze(1), self.weight))
-            return energy / space.total(x * x if mass is None else x * x * mass.unsqueeze(1))
+            return total(scaled(x)) / space.total(x * x if mass is None else x * x * mass.unsqueeze(1))
 
         return quotient
 
@@ -152,6 +149,11 @@ def kernel_vector(graph: Graph, normalization: str, weight: Tensor | None = None
         return (degree + 1 - own).sqrt()
     degree = _positive(degree)
     return degree.sqrt() if normalization == "sym" else degree
+
+
+def divided_by(kernel: Tensor, normalization: str) -> Callable[[Tensor], Tensor]:
+    """`x_i / k_i`, which leaves x as it is where k is 1 for every graph."""
+    return (lambda x: x) if normalization in ("none", "rw") else (lambda x: x / kernel.unsqueeze(1))
 
 
 def inner_product(graph: Graph, normalization: str, weight: Tensor | None = None) -> Tensor | None:

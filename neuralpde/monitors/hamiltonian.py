@@ -14,7 +14,7 @@ from solvers import LinearOperator, Space, VectorField, is_opaque, rebind, tenso
 from ..graph import Graph
 from .base import Observable, Reading
 from .conserved import node_mass
-from .differences import energy_density
+from .differences import edge_energy
 from .features import as_real, node_features
 
 T = TypeVar("T")
@@ -114,9 +114,11 @@ def velocity_of(field: VectorField | None) -> Callable[[float, Tensor], Tensor]:
 
 
 def _wave(graph: Graph) -> Parts:
+    potential = edge_energy(graph)
+
     def parts(t: float, y: Tensor) -> tuple[Tensor, Tensor]:
         q, p = (as_real(node_features(graph, half, None)) for half in halves(y))
-        return graph.space.total(p * p) / 2, graph.space.total(energy_density(graph, q)) / 2
+        return graph.space.total(p * p) / 2, potential(q) / 2
 
     return parts
 

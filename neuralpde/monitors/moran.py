@@ -12,7 +12,7 @@ from solvers import VectorField
 
 from ..graph import Graph
 from .base import Observable, Reading
-from .differences import energy_density
+from .differences import edge_energy
 from .features import as_real, magnitude, node_features
 from .kernel import outside_constants
 
@@ -38,13 +38,14 @@ class MoransI(Observable):
         ends = weight.new_zeros(graph.num_nodes)
         ends = ends.index_add(0, graph.edge_index[0], weight).index_add(0, graph.edge_index[1], weight).unsqueeze(1)
         nodes = torch.as_tensor(space.size(ends), dtype=torch.float64, device=graph.device)
+        energy = edge_energy(graph)
         factor = nodes / (space.total(ends) / 2)
 
         def morans_i(t: float, y: Tensor) -> Tensor:
             x = as_real(node_features(graph, y, read))
             z = outside(x / space.spread(magnitude(space, x), x))
             z = z / space.spread(magnitude(space, z), z)
-            products = space.total(ends * z * z) / 2 - space.total(energy_density(graph, z))
+            products = space.total(ends * z * z) / 2 - energy(z)
             return factor * products / space.total(z * z)
 
         return morans_i

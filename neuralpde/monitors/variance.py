@@ -12,8 +12,8 @@ from solvers import VectorField
 
 from ..graph import Graph
 from .base import Observable, Reading
-from .differences import energy_density
-from .energy import check_normalization, inner_product, kernel_vector, warn_kernel
+from .differences import edge_energy
+from .energy import check_normalization, divided_by, inner_product, kernel_vector, warn_kernel
 from .features import as_real, magnitude, node_features
 from .kernel import outside_kernel
 
@@ -48,13 +48,13 @@ class EnergyOverVariance(Observable):
         kernel, mass, space = kernel_vector(graph, self.normalization), inner_product(graph, self.normalization), graph.space
         warn_kernel(self.name, kernel, field, read)
         outside = outside_kernel(graph, kernel, mass)
+        scaled, total = divided_by(kernel, self.normalization), edge_energy(graph)
 
         def quotient(t: float, y: Tensor) -> Tensor:
             x = as_real(node_features(graph, y, read))
             z = outside(x / space.spread(magnitude(space, x), x))
             z = z / space.spread(magnitude(space, z), z)
-            energy = space.total(energy_density(graph, z / kernel.unsqueeze(1)))
-            return energy / space.total(z * z if mass is None else z * z * mass.unsqueeze(1))
+            return total(scaled(z)) / space.total(z * z if mass is None else z * z * mass.unsqueeze(1))
 
         return quotient
 

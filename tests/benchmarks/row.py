@@ -14,7 +14,7 @@ class Row:
         graph: where.
         peer: what it is compared with.
         measure: "ratio" (the peer's time / ours), "memory" (the peer's peak / ours), "share" (of a bandwidth), "slope"
-            (log-log), "time" (seconds of one thread), or a word of its own.
+            (log-log), "time" (seconds of one thread), "products" (of a sparse matrix), or a word of its own.
         value: the median over rounds.
         low, high: quartiles over rounds; equal to the value where there was one round.
         rounds: how many.

@@ -16,7 +16,7 @@ import torch_geometric
 import torchdiffeq
 
 from . import allocator
-from .cases import adaptive, attention, diffusion, gather, grand, graphcon, heat, peak, product, slopes, stiff
+from .cases import adaptive, attention, diffusion, gather, grand, graphcon, heat, monitors, peak, product, slopes, stiff
 from .graphs import measured_on
 from .isolate import streamed
 from .plan import PLANS, Plan
@@ -61,6 +61,7 @@ CASES = (
     Case("slopes", slopes.run, once=True),
     Case("heat", heat.run),
     Case("attention", attention.run, large=True),
+    Case("monitors", monitors.run, once=True),
 )
 
 

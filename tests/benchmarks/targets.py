@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .allocator import DEFAULT
-from .cases import adaptive, attention, diffusion, gather, grand, graphcon, heat, peak, product, slopes, stiff
+from .cases import adaptive, attention, diffusion, gather, grand, graphcon, heat, monitors, peak, product, slopes, stiff
 from .peers import DOPRI5, MESSAGES
 from .row import Row
 
@@ -72,6 +72,7 @@ TARGETS: dict[tuple[str, str, str, str], Target] = {  # work, graph, peer, measu
     **{(graphcon.LONG, way, "backprop", "memory"): Target(20, 20) for way in ("checkpoint", "reversible")},
     **{(graphcon.LONG, w, "backprop", "slowdown"): Target(1.6, 1.6, at_most=True) for w in ("checkpoint", "reversible")},
     (adaptive.SMALL, "3 equations", "torchdiffeq dopri5", "ratio"): Target(5, 5, (7, 7)),
+    **{(monitors.RECORDING, g, "heat", "part"): Target(0.05, 0.05, at_most=True) for g in (_SMALL, _MIDDLE)},
     (slopes.CASE, "edges", "-", "slope"): Target(1.05, 1.05, at_most=True),
     (slopes.CASE, "channels", "-", "slope"): Target(1.0, 1.0, at_most=True),
     (slopes.CASE, "T", "-", "slope"): Target(0.6, 0.6, at_most=True),
