@@ -47,6 +47,32 @@ class _Width(Observable):
         return lambda t, y: torch.tensor([float(y.shape[1])])
 
 
+@dataclass(frozen=True, eq=False)
+class _Kept(Observable):
+    """Keeps the features themselves."""
+
+    states: list[Tensor]
+
+    def on(self, graph: Graph, field: VectorField | None = None, read: Callable[[Tensor], Tensor] | None = None) -> Reading:
+        def keep(t: float, y: Tensor) -> Tensor:
+            self.states.append(y.detach().clone())
+            return torch.zeros(1)
+
+        return keep
+
+
+def _common(widths: list[int], name: str) -> list[int]:
+    """Which records have the commonest width."""
+    width = Counter(widths).most_common(1)[0][0] if widths else 0
+    kept = [i for i, w in enumerate(widths) if w == width]
+    if len(kept) < 2:
+        raise ValueError(
+            f"{name} has no two layers of equal width with one row per node (widths seen: {widths}); "
+            "give depths=[2, 4, 8, ...] and a function of the depth, or a network with hidden layers of one width"
+        )
+    return kept
+
+
 def by_edges(model: nn.Module, x: Tensor, graph: Graph) -> object:
     """`model(x, edge_index)`, as PyG's networks are called."""
     return model(x, graph.edge_index)
@@ -76,18 +102,32 @@ def layerwise(model: nn.Module, x: Tensor, graph: Graph, observables: Mapping[st
         model.train(training)
     names = recording.names
     widths = [int(w) for w in recording.monitors[0].values[:, 0]] if names else []
-    width = Counter(widths).most_common(1)[0][0] if widths else 0
-    kept = [i for i, w in enumerate(widths) if w == width]
-    if len(kept) < 2:
-        raise ValueError(
-            f"{type(model).__name__} has no two layers of equal width with one row per node (widths seen: {widths}); "
-            "give depths=[2, 4, 8, ...] and a function of the depth, or a network with hidden layers of one width"
-        )
+    kept = _common(widths, type(model).__name__)
     modules = dict(model.named_modules())
     layers = [modules[names[i].split(" (")[0]] for i in kept]
     read = zip(observables, recording.monitors[1:], strict=True)
     series = {key: m.values[kept, 0].cpu().numpy().astype(np.float64) for key, m in read}
     return Profile(np.asarray(kept, dtype=np.float64) + 1, series, layers, len(names))
+
+
+def layer_states(model: nn.Module, x: Tensor, graph: Graph, call: Call) -> tuple[Tensor, Tensor]:
+    """The layers of the commonest width of a network, `[layers]`, and their features, `[layers, N, width]`.
+
+    Raises:
+        ValueError: see `layerwise`.
+    """
+    seen: list[Tensor] = []
+    kinds = tuple({type(m) for m in convolutions(model)})
+    keep = _Kept(seen)
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), attach(model, keep, graph, only=kinds or None):
+            call(model, x, graph)
+    finally:
+        model.train(training)
+    kept = _common([state.shape[1] for state in seen], type(model).__name__)
+    return torch.tensor(kept, dtype=torch.float64) + 1, torch.stack([seen[i] for i in kept])
 
 
 def made(make: Callable[[int], nn.Module], depths: Sequence[int], x: Tensor) -> list[nn.Module]:

@@ -74,8 +74,7 @@ def amplification(method: Integrator, z: NDArray[np.complex128] | NDArray[np.flo
 
 
 def _values(function: StabilityFunction, z: NDArray[np.complex128] | NDArray[np.float64]) -> NDArray[np.complex128]:
-    found = function(z).numpy() if np.iscomplexobj(z) else numbers(function(z))
-    return np.asarray(found, dtype=np.complex128)
+    return np.asarray(function(torch.from_numpy(z.copy())).numpy(), dtype=np.complex128)
 
 
 def _together(method: Integrator, z: NDArray[np.float64]) -> NDArray[np.complex128]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
@@ -107,6 +109,6 @@ def _dots(ax: Axes, graph: Graph, where: NDArray[np.float64], values: NDArray[np
     if values is None:
         return ax.scatter(where[:, 0], where[:, 1], s=0.35 * size, color="#555555", linewidths=0, zorder=2)
     low, high = value_limits(values)
-    edge = {"edgecolors": "#333333", "linewidths": 0.5} if size > 15 else {"linewidths": 0}
-    colours = {"c": values, "vmin": low, "vmax": high, "cmap": "PuOr_r" if low < 0 < high else "viridis"}
+    edge: dict[str, Any] = {"edgecolors": "#333333", "linewidths": 0.5} if size > 15 else {"linewidths": 0}
+    colours: dict[str, Any] = {"c": values, "vmin": low, "vmax": high, "cmap": "PuOr_r" if low < 0 < high else "viridis"}
     return ax.scatter(where[:, 0], where[:, 1], s=size, zorder=2, plotnonfinite=True, **colours, **edge)
