@@ -79,7 +79,8 @@ def steps(section: Section, subject: Subject) -> None:
         dt = float(fixed) if fixed else 2 / largest
         whose = f"the run's own, {name}" if fixed else f"2 / |s| of the largest; the run, by {name}, chose its own"
         if real and spectrum.complete:
-            chosen = list(dict.fromkeys([*([name] if fixed and _has_filter(name) else []), "euler", "rk4", "implicit_euler"]))
+            own: list[str] = [name] if fixed and _has_filter(name) else []
+            chosen = list(dict.fromkeys([*own, "euler", "rk4", "implicit_euler"]))
             return plots.filters(
                 (-values.real).clamp_min(0), chosen, dt, xlabel="eigenvalue lambda of the dynamics, u' = -L u"
             ), (

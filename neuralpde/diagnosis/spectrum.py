@@ -114,7 +114,7 @@ def _eigenvalues(operator: LinearOperator) -> np.ndarray:
     start, few = np.random.default_rng(0).standard_normal(n), {"tol": 1e-6, "return_eigenvectors": False}
     try:
         if operator.symmetric:
-            return eigsh(matrix, k=2 * _OUTERMOST, which="BE", v0=start, **few).astype(np.complex128)
+            return np.asarray(eigsh(matrix, k=2 * _OUTERMOST, which="BE", v0=start, **few), dtype=np.complex128)
         ends = [eigs(matrix, k=_OUTERMOST, which=which, v0=start, **few) for which in ("LM", "LR")]
         return np.unique(np.concatenate(ends).round(9))
     except ArpackError as error:

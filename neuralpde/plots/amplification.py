@@ -58,7 +58,7 @@ def amplification(method: Integrator, z: NDArray[np.complex128] | NDArray[np.flo
     """
     function, flat = stability_function(method), z.reshape(-1)
     if method.explicit and not np.iscomplexobj(z) and not math.isfinite(method.real_stability or 0.0):
-        return _together(method, flat).reshape(z.shape)
+        return _together(method, flat.real).reshape(z.shape)
     if method.explicit or flat.size <= 2 * _SAMPLES:
         return _values(function, flat).reshape(z.shape)
     order = np.argsort(np.abs(flat) + 1e-3 * np.angle(flat + 1e-300))
