@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from os import PathLike
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from solvers import Integrator, SolveOptions, VectorField
 
+from .diagnose_checkpoint import as_run, by_depths, check_width, from_file
 from .diagnose_fit import Array, envelope, fit_rate
 from .diagnose_kernel import mismatch, own_energy
 from .diagnose_layers import (
@@ -43,10 +46,11 @@ if TYPE_CHECKING:
     from torch_geometric.data import Data
 
 _RECORDS = 160  # of a run in time
+_FEWEST, _MOST_STEPS = 16, 400  # fixed steps that are recorded as they are
 
 
 def diagnose(
-    model_or_pde: GraphPDE | nn.Module | Callable[[int], nn.Module],
+    model_or_pde: GraphPDE | nn.Module | Callable[[int], nn.Module] | str | PathLike[str] | Mapping[int, object],
     graph: Graph | Data,
     depths: Sequence[int] | None = None,
     *,
@@ -63,6 +67,8 @@ def diagnose(
         print(diagnose(Diffusion(), Graph.grid(10, 10), t=60.0, u0=x))             # an equation, in time
         print(diagnose(gcn, data))                                                # the layers of a network
         print(diagnose(lambda d: GCN(16, 16, d), data, depths=[2, 4, 8, 16]))     # networks of several depths
+        print(diagnose("out/train/checkpoint-seed0.pt", data))                    # a trained model
+        print(diagnose({4: "gcn4.pt", 16: "gcn16.pt", 64: "gcn64.pt"}, data))     # trained networks of several depths
 
     The rate is the slope of log E after the transient (see `fit_rate`), E the Dirichlet energy whose Laplacian is that of
     the dynamics; values below 10 eps |X|^2 are rounding. Of oscillators with a linear force it is that of the whole energy
@@ -72,21 +78,26 @@ def diagnose(
 
     Args:
         model_or_pde: an equation; a network (any `nn.Module`; PyG's convolutions are read by hooks, else every layer of the
-            commonest width); with `depths`, a function of the depth that makes a network.
+            commonest width); with `depths`, a function of the depth that makes a network. A model of an equation
+            (`NodeClassifier`, `PDEBlock`) runs in time, from its encoder's features, by its own method and step. A path is a
+            checkpoint (`save`, `FitConfig.checkpoint`, `neuralpde train`); depth -> path or network are trained ones.
         graph: one graph, N nodes.
         depths: depths of networks to make, increasing.
-        t: final time of an equation.
+        t: final time of an equation; None takes that of a model.
         u0: initial features `[N, channels]`; None takes `graph.node["x"]`.
         energy: normalization of the energy (`DirichletEnergy`); None takes that of the dynamics.
-        trained: the networks made are trained ones: the report says "depth-trained".
+        trained: the networks are trained ones: the report says so ("depth-trained"). Checkpoints always are.
         call: how a network is run: `call(model, u0, graph)`; by default `model(u0, edge_index)`, without weights.
-        method, **options: of `simulate`, for an equation. With `dt` every step is recorded (up to 400).
+        method, **options: of `simulate`, for an equation. With `dt` every step is recorded (16 to 400 of them).
 
     Returns:
         A `Diagnosis`; `print` it, or draw it by `plots.diagnosis`.
 
     Raises:
-        ValueError: a missing time or features, several graphs at once, layers of unequal width.
+        ValueError: a missing time or features, several graphs at once, layers of unequal width, features of another graph
+            than that of the training.
+        CheckpointError: a file that is no checkpoint, or whose model cannot be rebuilt.
+        FileNotFoundError: no such file.
         TypeError: `depths` with a network instead of a function, or something that is neither equation nor network.
 
     Reference: Cai & Wang (2020), A note on over-smoothing for graph neural networks; Rusch, Bronstein & Mishra (2023), A
@@ -98,10 +109,22 @@ def diagnose(
     if energy is not None:
         check_normalization(energy)
     x = _features(graph, u0)
+    if isinstance(model_or_pde, str | PathLike):
+        model_or_pde, trained = from_file(model_or_pde), True
+    if isinstance(model_or_pde, Mapping):
+        model_or_pde, depths = by_depths(model_or_pde, depths)
+        trained = True
     if isinstance(model_or_pde, GraphPDE):
         return _in_time(model_or_pde, graph, x, t, energy, method, options, depths)
+    run = as_run(model_or_pde, graph, x)
+    if run is not None:
+        given: SolveOptions = {**run.options, **options}
+        chosen = run.method if method == "auto" else method
+        found = _in_time(run.pde, run.graph, run.u0, run.t if t is None else t, energy, chosen, given, depths)
+        return replace(found, subject=f"{run.name}{', trained,' if trained else ''} on {graph.num_nodes:,} nodes")
     if t is not None or options or method != "auto":
         raise ValueError("t, method and options of the solver are for an equation; a network has layers (or depths=[...])")
+    check_width(model_or_pde, x)
     return _in_depth(model_or_pde, graph, x, depths, energy, trained, call)
 
 
@@ -126,10 +149,11 @@ def _in_time(
         mechanical = isinstance(field, LinearOscillator)
         watched = _observables(name) | ({"Hamiltonian": Hamiltonian()} if mechanical else {})
         dt = options.get("dt")
-        steps = dt is not None and t / dt <= 400
+        steps = dt is not None and _FEWEST <= t / dt <= _MOST_STEPS  # of fewer, what lies between by dense output
         monitors = [Monitor(one, None if steps else t / _RECORDS) for one in watched.values()]
-        options.setdefault("rtol", 1e-8)
-        options.setdefault("atol", 1e-12)
+        if u0.dtype == torch.float64:
+            options.setdefault("rtol", 1e-8)
+            options.setdefault("atol", 1e-12)
         simulate(pde, graph, u0, t, method, monitors=monitors, **options)
         theory = flow_theory(field, pde.lift(graph, u0))
         warning = mismatch(graph, motion, name, u0.shape[1], u0.dtype)
@@ -137,7 +161,7 @@ def _in_time(
         theory = no_theory("the energy is not that of the dynamics")
     series = {k: m.values[:, 0].cpu().numpy().astype(np.float64) for k, m in zip(watched, monitors, strict=True)}
     subject = f"{type(pde).__name__} on {graph.num_nodes:,} nodes"
-    return _judge(subject, "in time", monitors[0].t.numpy(), series, theory, (warning,), _eps(u0), _second_order(field))
+    return _judge(subject, "in time", monitors[0].t.numpy(), series, theory, (warning,), _eps(u0), _second_order(field), name)
 
 
 def _in_depth(
@@ -180,8 +204,9 @@ def _in_depth(
     )
     if names & SUMMING:
         notes.append("layers that add up neighbours have no energy of their own: no vector rests under them on every graph")
-    subject = f"{type(last).__name__} ({', '.join(sorted(names)) or 'all layers'}) on {graph.num_nodes:,} nodes"
-    return _judge(subject, kind, profile.t, profile.series, theory, tuple(notes), _eps(x), False)
+    state = ", trained," if trained and depths is None else ""
+    subject = f"{type(last).__name__} ({', '.join(sorted(names)) or 'all layers'}){state} on {graph.num_nodes:,} nodes"
+    return _judge(subject, kind, profile.t, profile.series, theory, tuple(notes), _eps(x), False, chosen)
 
 
 def _judge(
@@ -193,6 +218,7 @@ def _judge(
     notes: tuple[str, ...],
     eps: float,
     swings: bool,
+    normalization: str,
 ) -> Diagnosis:
     energy, norm, rank = series["energy"], series["norm"], series["effective rank"]
     finite = np.isfinite(energy) & np.isfinite(norm)
@@ -203,7 +229,8 @@ def _judge(
     tops = (envelope(t, energy), envelope(t, norm)) if swings and finite.all() else (energy, norm)
     found = verdict(t, *tops, rank if np.isfinite(rank[finite]).all() and rank[0] > 1.01 else None, eps=eps)
     fit = fit_rate(t, mu, floor)
-    return Diagnosis(subject, kind, t, series, measured, floor, fit, theory, found, tuple(n for n in notes if n))
+    said = tuple(note for note in notes if note)
+    return Diagnosis(subject, kind, t, series, measured, floor, fit, theory, found, said, normalization)
 
 
 def _observables(normalization: str) -> dict[str, Observable]:

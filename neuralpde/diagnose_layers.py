@@ -50,6 +50,20 @@ class _Width(Observable):
         return lambda t, y: torch.tensor([float(y.shape[1])])
 
 
+@dataclass(frozen=True, eq=False)
+class _Kept(Observable):
+    """Keeps the features themselves."""
+
+    states: list[Tensor]
+
+    def on(self, graph: Graph, field: VectorField | None = None, read: Callable[[Tensor], Tensor] | None = None) -> Reading:
+        def keep(t: float, y: Tensor) -> Tensor:
+            self.states.append(y.detach().clone())
+            return torch.zeros(1)
+
+        return keep
+
+
 def by_edges(model: nn.Module, x: Tensor, graph: Graph) -> object:
     """`model(x, edge_index)`, as PyG's networks are called."""
     return model(x, graph.edge_index)
@@ -84,11 +98,7 @@ def layerwise(model: nn.Module, x: Tensor, graph: Graph, observables: Mapping[st
         ValueError: fewer than two layers of equal width were seen.
     """
     recording, kept, _ = _seen(model, x, graph, [*observables.values()], call, _kinds(model))
-    if len(kept) < 2:
-        raise ValueError(
-            f"{_widths(model, recording)}; give depths=[2, 4, 8, ...] and a function of the depth, or a network with hidden "
-            "layers of one width"
-        )
+    _check_several(model, recording, kept)
     read = zip(observables, recording.monitors[1:], strict=True)
     series = {key: m.values[kept, 0].cpu().numpy().astype(np.float64) for key, m in read}
     return Profile(np.asarray(kept, dtype=np.float64) + 1, series, _layers(model, recording, kept), len(recording.names))
@@ -119,6 +129,14 @@ def _seen(
     return recording, [i for i, w in enumerate(widths) if w == width], width
 
 
+def _check_several(model: nn.Module, recording: Recording, kept: Sequence[int]) -> None:
+    if len(kept) < 2:
+        raise ValueError(
+            f"{_widths(model, recording)}; give depths=[2, 4, 8, ...] and a function of the depth, or a network with hidden "
+            "layers of one width"
+        )
+
+
 def _layers(model: nn.Module, recording: Recording, kept: Sequence[int]) -> list[nn.Module]:
     modules = dict(model.named_modules())
     return [modules[recording.names[i].split(" (")[0]] for i in kept]
@@ -133,6 +151,18 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             yield
     finally:
         model.train(training)
+
+
+def layer_states(model: nn.Module, x: Tensor, graph: Graph, call: Call) -> tuple[Tensor, Tensor]:
+    """The layers of the commonest width of a network, `[layers]`, and their features, `[layers, N, width]`.
+
+    Raises:
+        ValueError: see `layerwise`.
+    """
+    states: list[Tensor] = []
+    recording, kept, _ = _seen(model, x, graph, [_Kept(states)], call, _kinds(model))
+    _check_several(model, recording, kept)
+    return torch.tensor(kept, dtype=torch.float64) + 1, torch.stack([states[k] for k in kept])
 
 
 def made(make: Callable[[int], nn.Module], depths: Sequence[int], x: Tensor) -> list[nn.Module]:

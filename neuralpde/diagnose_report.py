@@ -51,6 +51,7 @@ class Diagnosis:
         theory: the rate that theory predicts, or why there is none.
         verdict: trends of scale and shape, and what they mean.
         warnings: what could mislead, the energy of another operator above all.
+        normalization: of the energy and of the Rayleigh quotient.
     """
 
     subject: str
@@ -63,6 +64,7 @@ class Diagnosis:
     theory: Theory
     verdict: Verdict
     warnings: tuple[str, ...] = field(default=())
+    normalization: str = "none"
 
     @property
     def rate(self) -> float:

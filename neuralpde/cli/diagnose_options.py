@@ -17,9 +17,12 @@ class Diagnose:
         pde: Equation by name.
         pde_options: Its parameters.
         model: Instead of an equation a network of PyG's with random weights: gcn, gat, sage, gin or gcnii.
+        checkpoint: Instead of an equation a trained model: a file that neuralpde train left; several, separated by commas,
+            are networks of several depths.
         depths: Numbers of layers of the network, separated by commas (default: layer by layer of one with 32).
-        u0: Initial features, as in solve; random:C has C channels, which is the width of a network.
-        t_end: Final time of an equation.
+        u0: Initial features, as in solve; random:C has C channels, which is the width of a network (default: random:16, and
+            the graph's own features for a checkpoint).
+        t_end: Final time of an equation (default: 10, and the model's own for a checkpoint).
         energy: Laplacian of the energy: none, sym, sym_loops, rw or col (default: that of the dynamics).
         solver: How to integrate.
         seed: Of random initial features and weights.
@@ -34,9 +37,10 @@ class Diagnose:
     pde: str = "diffusion"
     pde_options: dict[str, Any] = field(default_factory=dict)
     model: str = ""
+    checkpoint: str = ""
     depths: str = ""
-    u0: str = "random:16"
-    t_end: float = 10.0
+    u0: str = ""
+    t_end: float | None = None
     energy: str = ""
     solver: SolverOptions = field(default_factory=SolverOptions)
     seed: int = 0

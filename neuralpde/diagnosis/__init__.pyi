@@ -1,12 +1,15 @@
 from .balanced_forman import CurvatureCost as CurvatureCost
 from .balanced_forman import balanced_forman_cost as balanced_forman_cost
 from .balanced_forman import balanced_forman_curvature as balanced_forman_curvature
+from .band_energy import BandEnergies as BandEnergies
+from .band_energy import band_energies as band_energies
 from .bottleneck import BottleneckMap as BottleneckMap
 from .bottleneck import bottleneck_map as bottleneck_map
 from .cheeger import SweepCut as SweepCut
 from .cheeger import spectral_gap as spectral_gap
 from .cheeger import sweep_cut as sweep_cut
 from .forman import forman_curvature as forman_curvature
+from .heat_rate import heat_rate as heat_rate
 from .influence import influence as influence
 from .ollivier import lin_lu_yau_curvature as lin_lu_yau_curvature
 from .ollivier import ollivier_curvature as ollivier_curvature
@@ -19,4 +22,7 @@ from .resistance import commute_time as commute_time
 from .resistance import effective_resistance as effective_resistance
 from .resistance import kirchhoff_index as kirchhoff_index
 from .sensitivity import sensitivity as sensitivity
+from .spectrum import FieldSpectrum as FieldSpectrum
+from .spectrum import field_spectrum as field_spectrum
+from .spectrum import laplacian_spectrum as laplacian_spectrum
 from .wl_pairs import wl_pairs as wl_pairs

@@ -1,7 +1,13 @@
 from .animate import animate as animate
+from .bottleneck import bottleneck as bottleneck
 from .diagnosis import diagnosis as diagnosis
+from .edges import edges as edges
 from .energies import energies as energies
+from .filters import filters as filters
+from .phase import phase as phase
 from .series import series as series
 from .snapshot import snapshot as snapshot
+from .spectrum import spectrum as spectrum
+from .stability import stability as stability
 from .training import training as training
 from .work_precision import work_precision as work_precision

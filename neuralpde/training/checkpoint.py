@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -128,10 +129,16 @@ def _described(model: nn.Module) -> dict[str, Any] | None:
 
 
 def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    if Path(path).is_file() and not zipfile.is_zipfile(path):  # torch.load would say anything of it
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint: it is no file of torch.save. Expected one of neuralpde.save."
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-        raise CheckpointError(f"{path} cannot be read as a checkpoint: {str(error).splitlines()[0]}") from error
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint of neuralpde.save: {str(error).splitlines()[0].split('. ')[0]}"
+        ) from error
     if not isinstance(content, dict) or "format" not in content:
         raise CheckpointError(f"{path} was not written by neuralpde.save; read it with torch.load and model.load_state_dict.")
     if content["format"] > FORMAT:
