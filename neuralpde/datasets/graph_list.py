@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -36,7 +36,7 @@ class GraphList:
 
     Args:
         x: features, `[nodes of all graphs, channels]`.
-        edge_index: `[2, edges of all graphs]`; each graph's nodes are numbered from 0.
+        edge_index: `[2, edges of all graphs]`, any integers; each graph's nodes are numbered from 0.
         nodes, edges: how many each graph has, `[graphs]`.
         y: labels, a row for each graph, or for each node.
         pos: positions, `[nodes of all graphs, axes]`; None for none.
@@ -94,13 +94,19 @@ class GraphList:
         where, which = _ranges(self.nodes, index), _ranges(self.edges, index)
         first = (count.cumsum(0) - count).repeat_interleave(self.edges[index])
         return Graph.from_edges(
-            self.edge_index[:, which] + first,
+            self.edge_index[:, which].long() + first,
             num_nodes=int(count.sum()),
             batch=torch.arange(index.numel()).repeat_interleave(count),
             pos=None if self.pos is None else self.pos[where],
             node={"x": self.x[where]},
             validate=False,
         )
+
+    def with_positions(self) -> GraphList:
+        """With the positions as further features: x becomes (x, pos)."""
+        if self.pos is None:
+            raise GraphError("the graphs have no positions to put among their features")
+        return replace(self, x=torch.cat([self.x, self.pos.to(self.x.dtype)], 1))
 
     def select(self, index: Tensor) -> GraphList:
         """The graphs of these numbers only."""

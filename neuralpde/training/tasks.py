@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from solvers import unknown
 
 from ..graph import Graph, as_graph
+from ..models.label_input import LabelInput
 from .evaluate import Batches, check_mask, graph_batch, graph_scores, labels, node_scores, rows_space, validate
 from .objective import CLASSES, Objective
 from .over_time import evaluate_over_time
@@ -53,7 +54,9 @@ class NodeTask(Task):
     objective: Objective = CLASSES
 
     def losses(self, model: nn.Module) -> Iterator[tuple[Tensor, int]]:
-        loss, _ = node_scores(as_graph(self.data).space, model(self.data), labels(self.data), self.train, self.objective)
+        out = model(self.data)
+        asked = model.asked if isinstance(model, LabelInput) and model.asked is not None else self.train
+        loss, _ = node_scores(as_graph(self.data).space, out, labels(self.data), asked & self.train, self.objective)
         yield loss, 1
 
     def validate(self, model: nn.Module) -> tuple[float, float, float | None]:

@@ -21,6 +21,7 @@ EPOCHS = 9
 
 SCRIPT = """
     import os, signal, sys
+    import torch._dynamo  # which the first optimizer would load, anew in each child
     from test_killed import KINDS, run
     for kind in KINDS:  # no process here has computed anything before it forks
         child = os.fork()
