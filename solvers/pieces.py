@@ -79,8 +79,8 @@ class Piecewise(ABC):
     """`y' = f_k(t, y)` from the k-th knot to the next one, where `(f_k, y) = enter(k, y)`.
 
     `solve` lands on every knot, enters the next piece there, and starts the method anew: its order is kept across a jump of the
-    field, and no history leads over one. `enter` may look at the state, to make a field of it (edges chosen anew), and may change
-    it (a jump). What is saved at a knot, and given to callbacks, is the state before the jump.
+    field, and no history leads over one. `enter` may look at the state, to make a field of it (edges chosen anew), and may
+    change it (a jump). What is saved at a knot, and given to callbacks, is the state before the jump.
 
     It must give the same for the same k and y: what is random in it follows from a seed and k.
     """
