@@ -46,9 +46,9 @@ class BLEND(GraphPDE):
 
     With `rewire`, a transform such as `KNN(8, of="state")`, edges are chosen anew at the start of every solve, from Z0, which
     the transform finds as the node data "state"; no gradient passes through the choice. With `rewire_every` they are chosen
-    anew from the current state Z(t) each time so much time has passed, and frozen attention is then that of Z(t), too: the field
-    is a `Piecewise` one, and the solver starts anew at each choice. (Apply a transform that looks at the graph alone, such as `GDC`, to the
-    graph beforehand: here it would be done again for every solve.)
+    anew from the current state Z(t) each time so much time has passed, and frozen attention is then that of Z(t), too: the
+    field is a `Piecewise` one, and the solver starts anew at each choice. (Apply a transform that looks at the graph alone,
+    such as `GDC`, to the graph beforehand: here it would be done again for every solve.)
 
     It is a diffusion with attention, not the descent of a Polyakov energy: that is `BeltramiFlow`.
 
