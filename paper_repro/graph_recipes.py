@@ -85,15 +85,15 @@ class GraphRecipe:
     def transform(self) -> None:
         return None
 
-    def build(self, in_channels: int, outputs: int, seed: int = 0) -> nn.Module:
+    def build(self, in_channels: int, num_classes: int, seed: int = 0) -> nn.Module:
         """A fresh model, its weights drawn with `seed`."""
         with seeded(seed):
-            rates = {"alpha": self.alpha, "gamma": self.gamma}
-            pde = GraphCON(self.hidden, self.coupling, **rates, residual=self.residual, dropout=self.dropout)
-            if self.nodes:
-                options = {"input_dropout": 0.0, "dt": 1.0}
-                return NodeClassifier(in_channels, outputs, pde, float(self.layers), "symplectic_euler", **options)
-            return NodeSum(in_channels, outputs, pde, float(self.layers))
+            kind, alpha, gamma = self.coupling, self.alpha, self.gamma
+            pde = GraphCON(self.hidden, kind, alpha, gamma, residual=self.residual, dropout=self.dropout)
+            if not self.nodes:
+                return NodeSum(in_channels, num_classes, pde, float(self.layers))
+            t, method = float(self.layers), "symplectic_euler"
+            return NodeClassifier(in_channels, num_classes, pde, t, method, input_dropout=0.0, dt=1.0)
 
 
 @dataclass(frozen=True)
