@@ -36,6 +36,13 @@ def both_ways(pairs: Tensor) -> Tensor:
     return torch.cat([pairs, pairs.flip(0)], dim=1)
 
 
+def both_directions(edge_index: Tensor, num_nodes: int) -> Tensor:
+    """Each edge and its reverse, `[2, E]`, each once, sorted."""
+    source, target = torch.cat([edge_index, edge_index.flip(0)], 1)
+    key = torch.unique(source * num_nodes + target)
+    return torch.stack([key // num_nodes, key % num_nodes])
+
+
 def grid_edges(rows: int, cols: int, periodic: bool) -> Edges:
     """Join each cell of a rows x cols grid to its four neighbours; node r * cols + c lies at pos (c, r)."""
     _at_least("rows", rows, 3 if periodic else 1, " on a periodic grid" if periodic else "")

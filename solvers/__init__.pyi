@@ -122,6 +122,12 @@ from .operator import Scaled as Scaled
 from .operator import Shifted as Shifted
 from .operator import Sum as Sum
 from .options import SolveOptions as SolveOptions
+from .pieces import At as At
+from .pieces import Every as Every
+from .pieces import Knots as Knots
+from .pieces import Pieces as Pieces
+from .pieces import Piecewise as Piecewise
+from .pieces import StateDropout as StateDropout
 from .protocols import Callback as Callback
 from .protocols import LinearFlow as LinearFlow
 from .protocols import Partitioned as Partitioned

@@ -22,6 +22,7 @@ from .odeint_callbacks import FieldCallbacks
 from .odeint_errors import OdeintTypeError, OdeintValueError
 from .odeint_options import Way
 from .odeint_run import Run
+from .pieces import Piecewise
 from .protocols import Problem
 from .solve import check_state, check_structure
 from .space import Plain, Space
@@ -97,6 +98,8 @@ def prepare(
     """
     if not callable(func):
         raise OdeintTypeError(f"func is a {type(func).__name__}; expected a callable f(t, y)")
+    if isinstance(func, Piecewise):
+        raise TypeError("odeint does not land on the knots of a Piecewise field; solve(field, y0, t, method) does")
     _check_times(t, event_fn is not None)
     packing = None if isinstance(y0, Tensor) else Packing.of(y0)
     flat = y0 if packing is None else packing.pack(y0)

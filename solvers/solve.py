@@ -17,11 +17,14 @@ from .events import Event
 from .flatten import flatten_all, restore
 from .flow import check_back_end, integrate_at_once, integrate_by_back_end
 from .gradients import Gradient, gradient_named
+from .in_pieces import solve_in_pieces
 from .integrators.back_end import BackEnd
 from .integrators.base import Integrator
 from .integrators.exact_flow import ExactFlow
 from .lookup import method_named
+from .options import SolveOptions
 from .per_graph_check import check_alone, steps_alone
+from .pieces import Piecewise
 from .progress import TextProgress
 from .protocols import Callback, Problem, VectorField
 from .resolve import unknown
@@ -58,7 +61,8 @@ def solve(
     """Solve `dy/dt = field(t, y)`, `y(t[0]) = y0`.
 
     Args:
-        field: any callable `f(t, y)`; structure that it offers (see `protocols`) is used.
+        field: any callable `f(t, y)`; structure that it offers (see `protocols`) is used. A `Piecewise` field is solved piece
+            by piece.
         y0: initial state, floating or complex; nodes on axis -2 where there are nodes. A tuple, list or dict of tensors
             is taken too: the field, events and callbacks then see that structure, and `solution.y` has it.
         t: times at which the solution is wanted, strictly monotone, the first is the initial one; a number means `(0, t)`.
@@ -90,6 +94,10 @@ def solve(
         StabilityError: for an explicit step beyond its limit.
         IntegrationError: if the solve fails; `.solution` is what was computed until then.
     """
+    if isinstance(field, Piecewise):
+        given = SolveOptions(dt=dt, rtol=rtol, atol=atol, controller=controller, gradient=gradient, params=params, save=save)
+        given |= SolveOptions(events=events, callbacks=callbacks, max_steps=max_steps, progress=progress, space=space)
+        return solve_in_pieces(solve, field, y0, t, method, {**given, "stability_check": stability_check})
     times = read_times(t)
     if not isinstance(y0, Tensor):
         field, y0, events, callbacks, space, packing = flatten_all(field, y0, events, callbacks, space)

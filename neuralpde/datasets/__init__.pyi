@@ -6,6 +6,9 @@ from .digits import digits_graph as digits_graph
 from .digits import digits_grids as digits_grids
 from .digits import digits_knn as digits_knn
 from .files import read_graph as read_graph
+from .graph_list import GraphList as GraphList
+from .graph_list import GraphSets as GraphSets
+from .load_graphs import load_graphs as load_graphs
 from .loading import cache_folder as cache_folder
 from .loading import load as load
 from .raster import Raster as Raster

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from .arxiv import ARXIV
 from .published import PUBLISHED, find_raw
 
 
@@ -57,4 +58,5 @@ def available(root: str | os.PathLike[str] | None = None) -> list[Entry]:
         )
         for entry in PUBLISHED.values()
     ]
-    return [*BUNDLED, *published]
+    arxiv = "OGB; citations, both directions, divided by time; Hu et al. 2020"
+    return [*BUNDLED, *published, Entry(ARXIV.name, False, ARXIV.find(root) is not None, 169_343, 2_315_598, 40, arxiv)]

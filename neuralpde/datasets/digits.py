@@ -93,6 +93,10 @@ class DigitGrids:
             self.blocks[count] = self.graph.repeat(count)
         return replace(self.blocks[count], node={"x": x.reshape(-1, x.size(-1))})
 
+    def targets(self, index: Tensor | slice) -> Tensor:
+        """The digits in some of the images."""
+        return self.y[index]
+
     def data(self, index: Tensor | slice) -> Data:
         """The same as a PyG `Data` with `x`, `edge_index`, `batch` and one `y` per image."""
         data = self.batch(index).to_data()

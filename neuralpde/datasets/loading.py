@@ -16,6 +16,7 @@ import torch
 from solvers import unknown
 
 from ..errors import DataMissing
+from .arxiv import ARXIV, read_arxiv
 from .component import largest_component
 from .digits import digits_knn
 from .published import ALIASES, PUBLISHED, Published, find_raw
@@ -46,13 +47,14 @@ def load(
     """Load a labelled graph; never touches the network and writes nothing under `root`.
 
     Args:
-        name: `digits`, `karate`, or a published graph (`datasets.available()`); case, `_` and `-` do not matter.
+        name: `digits`, `karate`, `ogbn-arxiv`, or a published graph (`datasets.available()`); case, `_` and `-` do not matter.
         root: folder with the raw files, as `root/Planetoid/Cora/raw/...` (or `root/Cora/raw/...`); None takes the
             environment variable NEURALPDE_DATA. Processed files go to `cache_folder()`.
         split: `"public"` (Planetoid: 20 a class / 500 / 1000), `("geom-gcn", i)` or `i` (the i-th of ten splits),
             `("random", seed)` (20 a class / 30 a class / rest, Shchur et al. 2018), `("development", seed)` (20 a class and
             the rest of 1500 nodes drawn, of 5000 for Coauthor / all others, Gasteiger et al. 2019), `"all"` (the ten splits
-            as masks `[N, 10]`), or None: `"public"` where there is one, else the first of the ten, else `("random", seed)`.
+            as masks `[N, 10]`), or None: `"public"` where there is one (ogbn-arxiv: by time), else the first of the ten, else
+            `("random", seed)`.
         seed: of a random split that `split` gives no seed for; also for `digits` and `karate`.
         component: "largest" keeps the largest connected component only; splits are drawn there, published ones are cut.
 
@@ -73,14 +75,23 @@ def load(
             raise ValueError(f"{key} has no split {split!r}; expected None or ('random', seed).")
         seed = split[1] if isinstance(split, tuple) else seed
         return digits_knn(seed=seed) if key == "digits" else karate(seed=seed)
+    if key in (ARXIV.name, "arxiv"):
+        return _arxiv(root, split, component)
     entry = PUBLISHED.get(ALIASES.get(key, key))
     if entry is None:
-        raise unknown("dataset", name, ["digits", "karate", *PUBLISHED])
+        raise unknown("dataset", name, ["digits", "karate", ARXIV.name, *PUBLISHED])
     chosen = _resolve_split(entry, split, seed)
     ten = entry.family == "Planetoid" and chosen[0] in ("geom-gcn", "all")
     raw = _locate(entry, root, ten)
     data = _read(entry, raw, ten)
     return _with_split(entry, largest_component(data) if component == "largest" else data, chosen)
+
+
+def _arxiv(root: str | os.PathLike[str] | None, split: Split, component: str) -> Data:
+    if split not in (None, "public", "time"):
+        raise ValueError(f"{ARXIV.name} has no split {split!r}; expected None, 'public' or 'time' (its one division, by time)")
+    data = read_arxiv(ARXIV.locate(root), cache_folder())
+    return largest_component(data) if component == "largest" else data
 
 
 def _plain(name: str) -> str:
@@ -115,6 +126,9 @@ def _locate(entry: Published, root: str | os.PathLike[str] | None, ten: bool) ->
         lacking = list(entry.raw_files(ten))
         what = "needs its raw files: no root= was given and NEURALPDE_DATA is not set (called DIR here)"
     name = f", name={entry.pyg_name!r}" if entry.pyg_name else ""
+    bare = Path(given or "DIR", "PubMedGraph", "pubmed_graph.npz")
+    if entry.name == "pubmed" and bare.is_file():
+        what += f" ({bare} has the graph, the classes and the splits, but no features, which a model needs)"
     raise DataMissing(
         f"{entry.pyg_name or entry.family} {what}. Put {_braces(lacking)} into {folder}; with a network, "
         f"torch_geometric.datasets.{entry.family}(root={str(Path(given or 'DIR', entry.family))!r}{name}) fetches them. "

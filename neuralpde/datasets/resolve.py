@@ -11,6 +11,7 @@ from solvers import unknown
 
 from ..errors import GraphError
 from ..graph import Graph
+from .arxiv import ARXIV
 from .digits import digits_graph
 from .files import READERS, read_graph
 from .loading import load
@@ -61,11 +62,11 @@ def resolve_graph(text: str, root: str | os.PathLike[str] | None = None) -> Grap
     if made is not None:
         return made
     plain = name.replace("_", "-")
-    if plain in PUBLISHED or plain in ALIASES:
+    if plain in PUBLISHED or plain in ALIASES or plain == ARXIV.name:
         return Graph.from_data(load(plain, root))
     if Path(text).suffix.lower() in READERS or Path(text).is_file():
         return read_graph(text)
-    known = [*NAMED, *(example for example, _, _ in SIZED.values()), *PUBLISHED]
+    known = [*NAMED, *(example for example, _, _ in SIZED.values()), *PUBLISHED, ARXIV.name]
     error = unknown("graph", text, known)
     raise type(error)(f"{error} Or a file: {', '.join(READERS)}.")
 

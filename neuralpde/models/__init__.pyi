@@ -7,6 +7,7 @@ from .encoder import Decoder as Decoder
 from .encoder import Encoder as Encoder
 from .graph_model import GraphClassifier as GraphClassifier
 from .graph_model import GraphRegressor as GraphRegressor
+from .label_input import LabelInput as LabelInput
 from .node_classifier import NodeClassifier as NodeClassifier
 from .quadrature import JacobianNorm as JacobianNorm
 from .quadrature import KineticEnergy as KineticEnergy

@@ -71,8 +71,8 @@ class GraphRegressor(PDEModel):
     """`y = psi(pool over i of relu(M u_i(t)))`, `du/dt = F(u)`: numbers for every graph, `[graphs, num_targets]`.
 
     Encoder as in `GraphClassifier`. A sum over the nodes is for quantities that add up (an energy: of two graphs side by
-    side it is the sum, but for the decoder's offset), a mean for those that do not (a temperature). `fit` is for classes;
-    minimise `mse_loss(model(batch), y)` or the like.
+    side it is the sum, but for the decoder's offset), a mean for those that do not (a temperature). `fit` with
+    `FitConfig(objective="mae")` or "mse" learns them.
 
     Args:
         in_channels: features per node.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from solvers import LinearFlow, unknown
+from solvers import LinearFlow, VectorField, unknown
 
 from ..graph import Graph
 from ..operators.attention import ACTIVATIONS, NORMS
@@ -17,6 +18,7 @@ from .attentive import AttentiveDiffusion
 from .base import GraphPDE
 from .grand import MODES, SOURCES
 from .positions import node_positions
+from .rewired import RewiredFlow, check_rewiring, rewired_by_state
 
 if TYPE_CHECKING:
     from ..transform import Transform
@@ -43,9 +45,10 @@ class BLEND(GraphPDE):
     `GRAND`. W has no bias: the attention has its own.
 
     With `rewire`, a transform such as `KNN(8, of="state")`, edges are chosen anew at the start of every solve, from Z0, which
-    the transform finds as the node data "state"; no gradient passes through the choice. They stay for the length of the
-    solve: edges that change on the way are not offered. (Apply a transform that looks at the graph alone, such as `GDC`, to the
-    graph beforehand: here it would be done again for every solve.)
+    the transform finds as the node data "state"; no gradient passes through the choice. With `rewire_every` they are chosen
+    anew from the current state Z(t) each time so much time has passed, and frozen attention is then that of Z(t), too: the
+    field is a `Piecewise` one, and the solver starts anew at each choice. (Apply a transform that looks at the graph alone,
+    such as `GDC`, to the graph beforehand: here it would be done again for every solve.)
 
     It is a diffusion with attention, not the descent of a Polyakov energy: that is `BeltramiFlow`.
 
@@ -64,6 +67,8 @@ class BLEND(GraphPDE):
         norm: "row" or "col".
         activation: "softmax" or "squareplus".
         rewire: a transform that makes the edges of each solve.
+        rewire_every: the time after which it makes them anew; None for the start only. Penalties along the solution
+            (`FitConfig.regularisation`) need None.
 
     Raises:
         ValueError: heads that do not divide the attention width or are too narrow for the score, unknown names, a product
@@ -91,6 +96,7 @@ class BLEND(GraphPDE):
         norm: Literal["row", "col"] = "row",
         activation: Literal["softmax", "squareplus"] = "softmax",
         rewire: Transform | None = None,
+        rewire_every: float | None = None,
     ):
         super().__init__()
         for what, got, known in (
@@ -105,13 +111,14 @@ class BLEND(GraphPDE):
                 raise unknown(what, got, known)
         if kernels == "product" and score not in FACTORS:
             raise ValueError(f'score={score!r} with kernels="product"; there are products of {" and of ".join(FACTORS)}')
+        check_rewiring(rewire, rewire_every)
         parts = 2 if kernels == "product" else 1
         if attention_dim % (parts * heads):
             raise ValueError(f"attention_dim = {attention_dim} is not a multiple of {parts * heads} ({heads} heads, {kernels})")
         check_width(score_named(score), attention_dim // heads, heads)
         self.channels, self.encoding_channels, self.pos_channels = channels, encoding_channels, pos_channels
         self.positions, self.scale, self.heads, self.attention = positions, float(scale), heads, attention
-        self.score, self.kernels, self.source, self.rewire = score, kernels, source, rewire
+        self.score, self.kernels, self.source, self.rewire, self.rewire_every = score, kernels, source, rewire, rewire_every
         self.norm: Literal["row", "col"] = norm
         self.activation: Literal["softmax", "squareplus"] = activation
         widths, both = [channels + pos_channels] if parts == 1 else [channels, pos_channels], score in ("cosine", "pearson")
@@ -143,11 +150,17 @@ class BLEND(GraphPDE):
         """The rate of the diffusion, in (0, 1)."""
         return torch.sigmoid(self.alpha_raw)
 
-    def on(self, graph: Graph, u0: Tensor) -> LinearFlow | AttentiveDiffusion:
+    def on(self, graph: Graph, u0: Tensor) -> VectorField:
         z0 = self.lift(graph, u0)
-        if self.rewire is not None:
-            graph = self.rewire(graph.with_node(state=z0.detach()))
         source = None if self.beta is None else self.beta * (z0.detach() if self.source == "detached" else z0)
+        if self.rewire_every is not None:
+            return RewiredFlow(self.rewire_every, partial(self._from, graph, source))
+        return self._from(graph, source, z0)
+
+    def _from(self, graph: Graph, source: Tensor | None, z: Tensor) -> LinearFlow | AttentiveDiffusion:
+        """The field of a solution that begins at z."""
+        if self.rewire is not None:
+            graph = rewired_by_state(graph, self.rewire, z)
         (query, query_bias), (key, key_bias) = self._weights(self.query), self._weights(self.key)
         score = score_named(self.score) if self.sigma is None else ExpKernel(self.sigma)
         field = AttentiveDiffusion(
@@ -155,7 +168,7 @@ class BLEND(GraphPDE):
         )
         if self.attention == "recomputed":
             return field
-        return LinearFlow(field.generator(z0), source)
+        return LinearFlow(field.generator(z), source)
 
     def _weights(self, parts: nn.ModuleList) -> tuple[Tensor, Tensor | None]:
         """One map of Z, head by head: `[H d, channels + pos_channels]`, and its bias; lengths of kernels are in it.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from solvers import LinearFlow, unknown
+from solvers import LinearFlow, VectorField, unknown
 
 from ..graph import Graph
 from ..operators.attention import ACTIVATIONS, NORMS
@@ -18,7 +19,7 @@ from ..operators.attention_pattern import entry_weights, strongest_edges, walk_w
 from ..operators.scores import SCORES, ExpKernel, Score, check_width, score_named
 from .attentive import AttentiveDiffusion as AttentiveDiffusion
 from .base import GraphPDE
-from .rewired import rewired
+from .rewired import RewiredFlow, check_rewiring, rewired, rewired_by_state
 
 if TYPE_CHECKING:
     from ..transform import Transform
@@ -63,6 +64,9 @@ class GRAND(GraphPDE):
         drop_weakest: share of the edges of each graph, those with the least attention A(u0), that is left out of a solve, in
             training and evaluation alike; attention is normalised over the rest, and trained. Self-loops stay.
         rewire: a transform of the graph, such as `GDC(top_k=16)`; done once for each graph.
+        rewire_every: with a transform that looks at the node data "state", such as `KNN(8, of="state")`: the state's edges are
+            chosen anew at the start and each time so much time has passed, and with them what `attention="frozen"` and
+            `drop_weakest` take from the state (see `BLEND`); None for a transform of the graph alone.
 
     Raises:
         ValueError: heads that do not divide the attention width or are too narrow for the score, unknown names, numbers out of
@@ -91,6 +95,7 @@ class GRAND(GraphPDE):
         augment: int = 0,
         drop_weakest: float = 0.0,
         rewire: Transform | None = None,
+        rewire_every: float | None = None,
     ):
         super().__init__()
         for what, got, known in (
@@ -103,13 +108,14 @@ class GRAND(GraphPDE):
             if got not in known:
                 raise unknown(what, got, known)
         _check(heads, attention_dim, alpha, augment, drop_weakest)
+        check_rewiring(rewire, rewire_every)
         width = heads if score == "additive" else attention_dim
         check_width(score_named(score), width // heads, heads)
         self.channels, self.heads, self.attention, self.source = channels, heads, attention, source
         self.norm: Literal["row", "col"] = norm
         self.activation: Literal["softmax", "squareplus"] = activation
         self.score, self.reweight, self.augment, self.drop_weakest = score, reweight, augment, float(drop_weakest)
-        self.rewire = rewire
+        self.rewire, self.rewire_every = rewire, rewire_every
         state, both = channels + augment, score in ("cosine", "pearson")
         self.query = nn.Linear(state, width, bias=both or norm == "row")
         self.key = nn.Linear(state, width, bias=both or norm == "col")
@@ -145,17 +151,26 @@ class GRAND(GraphPDE):
             return self.query.weight.new_tensor(self.alpha_fixed)
         return torch.sigmoid(self.alpha_raw)
 
-    def on(self, graph: Graph, u0: Tensor) -> LinearFlow | AttentiveDiffusion:
-        graph, z0 = rewired(graph, self.rewire), self.lift(graph, u0)
+    def on(self, graph: Graph, u0: Tensor) -> VectorField:
+        z0 = self.lift(graph, u0)
         source = None if self.beta is None else self.beta * (z0.detach() if self.source == "detached" else z0)
-        field = self._field(graph, source, u0.dtype)
+        if self.rewire_every is not None:
+            return RewiredFlow(self.rewire_every, partial(self._by_state, graph, source))
+        return self._from(rewired(graph, self.rewire), source, z0)
+
+    def _by_state(self, graph: Graph, source: Tensor | None, z: Tensor) -> LinearFlow | AttentiveDiffusion:
+        return self._from(graph if self.rewire is None else rewired_by_state(graph, self.rewire, z), source, z)
+
+    def _from(self, graph: Graph, source: Tensor | None, z: Tensor) -> LinearFlow | AttentiveDiffusion:
+        """The field of a solution that begins at z."""
+        field = self._field(graph, source, z.dtype)
         if self.drop_weakest:
             with torch.no_grad():
-                values = field.attention(z0).matrix.values
-            field = self._field(strongest_edges(graph, values, self.drop_weakest), source, u0.dtype)
+                values = field.attention(z).matrix.values
+            field = self._field(strongest_edges(graph, values, self.drop_weakest), source, z.dtype)
         if self.attention == "recomputed":
             return field
-        return LinearFlow(field.generator(z0), source)
+        return LinearFlow(field.generator(z), source)
 
     def _field(self, graph: Graph, source: Tensor | None, dtype: torch.dtype) -> AttentiveDiffusion:
         field = AttentiveDiffusion(

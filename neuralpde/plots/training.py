@@ -1,4 +1,4 @@
-"""Loss and accuracy, epoch by epoch."""
+"""Loss and validation score, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from .canvas import PALETTE, add_legend, log_values, tidy, wide_range
 if TYPE_CHECKING:
     from ..training.history import History
 
+_ERRORS = ("MAE", "MSE")  # in their own unit; other scores are shares
+
 
 def training(histories: History | Mapping[str, History], *, title: str | None = None) -> Figure:
-    """Draw the losses and the validation accuracy of one fit or of several; a dot marks the epoch whose weights were kept.
+    """Draw the losses and the validation score of one fit or of several; a dot marks the epoch whose weights were kept.
 
     Args:
         histories: what `fit` returned, or label -> that.
@@ -31,18 +33,20 @@ def training(histories: History | Mapping[str, History], *, title: str | None = 
     for index, (label, history) in enumerate(runs.items()):
         color, epoch = PALETTE[index % len(PALETTE)], [one.epoch for one in history.epochs]
         train, val = history.series("loss"), history.series("val_loss")
-        accuracy = [100 * value for value in history.series("val_accuracy")]
+        unit = 1 if history.metric in _ERRORS else 100
+        scores = [unit * value for value in history.series("val_score")]
         losses += [*train, *val]
         prefix = f"{label}: " if label else ""
         left.plot(epoch, train, color=color, linestyle="--", linewidth=1.3, label=f"{prefix}training (under dropout)")
         left.plot(epoch, val, color=color, linewidth=1.7, label=f"{prefix}validation")
-        right.plot(epoch, accuracy, color=color, linewidth=1.7)
+        right.plot(epoch, scores, color=color, linewidth=1.7)
         best = history.best
-        right.plot([best.epoch], [100 * best.val_accuracy], color=color, marker="o", markersize=6)
+        right.plot([best.epoch], [unit * best.val_score], color=color, marker="o", markersize=6)
     if wide_range(np.array(losses), 10.0):
         log_values(left)
-    left.set_ylabel("cross-entropy")
-    right.set_ylabel("validation accuracy in %")
+    metrics = {history.metric: None for history in runs.values()}
+    left.set_ylabel("cross-entropy" if list(metrics) == ["accuracy"] else "loss")
+    right.set_ylabel("validation " + ", ".join(m if m in _ERRORS else f"{m} in %" for m in metrics))
     for ax in (left, right):
         ax.set_xlabel("epoch")
         tidy(ax)

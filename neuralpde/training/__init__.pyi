@@ -1,5 +1,6 @@
 from .batches import GraphBatches as GraphBatches
 from .blind import Blind as Blind
+from .blind import BlindSets as BlindSets
 from .blind import blind as blind
 from .blind import fit_blind as fit_blind
 from .checkpoint import load as load
@@ -18,10 +19,13 @@ from .metrics import published as published
 from .metrics import reaches as reaches
 from .metrics import split_differences as split_differences
 from .metrics import summarise as summarise
+from .objective import OBJECTIVES as OBJECTIVES
+from .objective import Objective as Objective
 from .over_time import OverTime as OverTime
 from .over_time import TimeOnValidation as TimeOnValidation
 from .over_time import evaluate_over_time as evaluate_over_time
 from .over_time import time_on_validation as time_on_validation
+from .plateau import Plateau as Plateau
 from .presets import PRESETS as PRESETS
 from .presets import Preset as Preset
 from .presets import preset as preset

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from ..datasets.graph_list import GraphCollection
 from ..graph import Graph
-
-
-class GraphCollection(Protocol):
-    """Labelled graphs that come as one block-diagonal graph; `datasets.DigitGrids` is one."""
-
-    @property
-    def y(self) -> Tensor:
-        """The label of each graph, `[graphs]`."""
-        ...
-
-    def batch(self, index: Tensor) -> Graph:
-        """The graphs of these numbers as one, with features `x`."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,4 +38,4 @@ class GraphBatches:
     def __iter__(self) -> Iterator[tuple[Graph, Tensor]]:
         index = self.index[torch.randperm(self.index.numel())] if self.shuffle else self.index
         for part in index.split(self.size):
-            yield self.graphs.batch(part), self.graphs.y[part]
+            yield self.graphs.batch(part), self.graphs.targets(part)

@@ -36,6 +36,7 @@ class Progress:
         current, best: the weights after the last epoch and after the best one.
         optimizer: its state.
         rng: the state of torch's generators.
+        plateau: the state of what makes the learning rate fall; None where nothing does.
     """
 
     config: dict[str, Any]
@@ -44,6 +45,7 @@ class Progress:
     best: Mapping[str, Tensor]
     optimizer: dict[str, Any]
     rng: dict[str, object]
+    plateau: dict[str, Any] | None = None
 
 
 def save(model: nn.Module, path: str | os.PathLike[str], progress: Progress | None = None) -> None:

@@ -1,19 +1,20 @@
-"""Losses and accuracies over nodes or graphs; reductions over nodes go through the graph's `Space`."""
+"""Losses and scores over nodes or graphs; reductions over nodes go through the graph's `Space`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from solvers import Plain, Space
 
 from ..graph import Graph, as_graph
 from ..models.base import PDEModel
+from .objective import CLASSES, Objective, objective_named
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -21,38 +22,75 @@ if TYPE_CHECKING:
 Batches = Iterable["Data | tuple[Graph, Tensor]"]
 
 
-def node_scores(space: Space, logits: Tensor, y: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy (differentiable) and accuracy over the nodes of a mask, two scalars.
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """Sums over a set of nodes or graphs; those of its parts add up.
+
+    Args:
+        rows: how many, a scalar.
+        loss: the sum of their losses.
+        totals: the sums of the objective's counts.
+    """
+
+    rows: Tensor
+    loss: Tensor
+    totals: Sequence[Tensor]
+
+    @staticmethod
+    def of(space: Space, out: Tensor, y: Tensor, known: Tensor, objective: Objective) -> Tally:
+        """Of the rows that are known."""
+        losses = objective.losses(out, y, known)
+        totals = [space.total(c).sum() for c in objective.counts(out, y, known)]
+        return Tally(space.total(known.to(out.dtype)).sum(), space.total(losses).sum(), totals)
+
+    def plus(self, other: Tally | None) -> Tally:
+        """Both sets together, in double precision."""
+        mine = Tally(self.rows.double(), self.loss.double(), [x.double() for x in self.totals])
+        if other is None:
+            return mine
+        totals = [a + b for a, b in zip(mine.totals, other.totals, strict=True)]
+        return Tally(mine.rows + other.rows, mine.loss + other.loss, totals)
+
+    def scores(self, objective: Objective) -> tuple[Tensor, Tensor]:
+        """Mean loss and score."""
+        return self.loss / self.rows, objective.score(self.rows, self.totals)
+
+
+def node_scores(space: Space, out: Tensor, y: Tensor, mask: Tensor, objective: Objective = CLASSES) -> tuple[Tensor, Tensor]:
+    """Mean loss (differentiable) and score over the nodes of a mask, two scalars.
 
     Args:
         space: how sums over the nodes are done.
-        logits: `[nodes, classes]`.
-        y: classes, `[nodes]`; looked at within the mask only.
+        out: `[nodes, outputs]`.
+        y: labels, `[nodes]` or `[nodes, outputs]`; looked at within the mask only.
         mask: `[nodes]` bool.
+        objective: the loss and the score.
 
     Raises:
         ValueError: no node is in the mask.
     """
-    count = space.total(mask.to(logits.dtype)).sum()
-    if not bool(count):
+    tally = Tally.of(space, out, y, mask, objective)
+    if not bool(tally.rows):
         raise ValueError("the mask holds no node; expected at least one True")
-    losses = F.cross_entropy(logits, torch.where(mask, y, -100), reduction="none", ignore_index=-100)
-    right = (logits.argmax(-1) == y) & mask
-    return space.total(losses).sum() / count, space.total(right.to(logits.dtype)).sum() / count
+    return tally.scores(objective)
 
 
-def graph_scores(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy (differentiable) and accuracy over the graphs of a batch, two scalars.
+def graph_scores(out: Tensor, y: Tensor, objective: Objective = CLASSES, space: Space | None = None) -> tuple[Tensor, Tensor]:
+    """Mean loss (differentiable) and score over the rows of a batch, two scalars.
 
     Args:
-        logits: `[graphs, classes]`.
-        y: classes, `[graphs]`.
+        out: `[graphs, outputs]`, or of the nodes of all graphs `[nodes, outputs]`.
+        y: as many labels.
+        objective: the loss and the score.
+        space: how sums over the rows are done; None: all at once.
     """
-    if logits.size(0) != y.numel():
-        raise ValueError(f"{logits.size(0)} graphs were classified and {y.numel()} have a label: does each batch carry y?")
-    space, size = Plain(), max(1, y.numel())
-    right = logits.argmax(-1) == y.reshape(-1)
-    return F.cross_entropy(logits, y.reshape(-1)), (space.total(right.to(logits.dtype)) / size).squeeze(0)
+    known = torch.ones(out.size(0), dtype=torch.bool, device=out.device)
+    return Tally.of(space or Plain(), out, y, known, objective).scores(objective)
+
+
+def rows_space(graph: Graph, out: Tensor) -> Space:
+    """How sums over a model's outputs are done: over nodes as the graph says, over graphs all at once."""
+    return graph.space if out.size(0) == graph.num_nodes and out.size(0) != graph.num_graphs else Plain()
 
 
 def graph_batch(item: Data | tuple[Graph, Tensor]) -> tuple[Graph, Tensor]:
@@ -66,26 +104,34 @@ def graph_batch(item: Data | tuple[Graph, Tensor]) -> tuple[Graph, Tensor]:
 
 
 def labels(data: Graph | Data, y: Tensor | None = None) -> Tensor:
-    """Classes of the nodes, `[nodes]`."""
+    """Labels of the nodes: `[nodes]`, or `[nodes, k]` with k > 1."""
     y = y if y is not None else as_graph(data).node.get("y")
     if y is None:
         raise ValueError("the data carries no labels y, one per node")
-    return y.reshape(-1)
+    return y if y.dim() == 2 and y.size(1) > 1 else y.reshape(-1)
 
 
-def evaluate(model: nn.Module, data: Graph | Data | Batches, mask: Tensor | None = None, *, time: float | None = None) -> float:
-    """Accuracy of a model, in [0, 1], without dropout; the model is left in the mode in which it was.
+def evaluate(
+    model: nn.Module,
+    data: Graph | Data | Batches,
+    mask: Tensor | None = None,
+    *,
+    time: float | None = None,
+    objective: str = "classes",
+) -> float:
+    """The score of a model, without dropout (of classes the accuracy, in [0, 1]); it is left in the mode in which it was.
 
     Args:
-        model: gives class scores.
-        data: a `Graph` or `Data` with `x` and `y` (a class per node), or batches of graphs with a class per graph.
+        model: gives class scores, scores of labels, or numbers.
+        data: a `Graph` or `Data` with `x` and `y` (a row per node), or batches of graphs with a row per graph or node.
         mask: the nodes that count, `[nodes]` bool; None for all. Only for nodes.
         time: the output time of a model of an equation; None for its own. Only for nodes.
+        objective: "classes" (accuracy), "labels" (micro F1), "mae" or "mse", as in `FitConfig`.
 
     Raises:
         ValueError: the mask is empty, or does not fit.
     """
-    return validate(model, data, mask, time)[1]
+    return validate(model, data, mask, time, objective_named(objective))[1]
 
 
 @contextmanager
@@ -101,15 +147,19 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def validate(
-    model: nn.Module, data: Graph | Data | Batches, mask: Tensor | None = None, time: float | None = None
+    model: nn.Module,
+    data: Graph | Data | Batches,
+    mask: Tensor | None = None,
+    time: float | None = None,
+    objective: Objective = CLASSES,
 ) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy, as `evaluate`."""
+    """Mean loss and score, as `evaluate`."""
     with evaluating(model):
         if isinstance(data, Graph) or hasattr(data, "edge_index"):
-            return _validate_nodes(model, data, mask, time)  # type: ignore[arg-type]
+            return _validate_nodes(model, data, mask, time, objective)  # type: ignore[arg-type]
         if mask is not None or time is not None:
             raise TypeError("mask and time are for the nodes of one graph; graphs are selected by what the loader yields")
-        return _validate_graphs(model, data)  # type: ignore[arg-type]
+        return _validate_graphs(model, data, objective)  # type: ignore[arg-type]
 
 
 def at_times(model: nn.Module, data: Graph | Data, times: Sequence[float]) -> Tensor:
@@ -119,24 +169,27 @@ def at_times(model: nn.Module, data: Graph | Data, times: Sequence[float]) -> Te
     return model.at(data, times).logits
 
 
-def _validate_nodes(model: nn.Module, data: Graph | Data, mask: Tensor | None, time: float | None) -> tuple[float, float]:
+def _validate_nodes(
+    model: nn.Module, data: Graph | Data, mask: Tensor | None, time: float | None, objective: Objective
+) -> tuple[float, float]:
     graph, y = as_graph(data), labels(data)
     mask = torch.ones(graph.num_nodes, dtype=torch.bool, device=graph.device) if mask is None else check_mask(mask, graph)
-    logits = model(data) if time is None else at_times(model, data, [0.0, time])[-1]
-    loss, accuracy = node_scores(graph.space, logits, y, mask)
-    return float(loss), float(accuracy)
+    out = model(data) if time is None else at_times(model, data, [0.0, time])[-1]
+    loss, score = node_scores(graph.space, out, y, mask, objective)
+    return float(loss), float(score)
 
 
-def _validate_graphs(model: nn.Module, batches: Batches) -> tuple[float, float]:
-    loss, right, count = 0.0, 0.0, 0
+def _validate_graphs(model: nn.Module, batches: Batches, objective: Objective) -> tuple[float, float]:
+    whole: Tally | None = None
     for item in batches:
         graph, y = graph_batch(item)
-        batch_loss, accuracy = graph_scores(model(graph), y)
-        size = y.numel()
-        loss, right, count = loss + float(batch_loss) * size, right + float(accuracy) * size, count + size
-    if not count:
+        out = model(graph)
+        known = torch.ones(out.size(0), dtype=torch.bool, device=out.device)
+        whole = Tally.of(rows_space(graph, out), out, y, known, objective).plus(whole)
+    if whole is None:
         raise ValueError("there are no graphs to evaluate on: the loader yielded nothing")
-    return loss / count, right / count
+    loss, score = whole.scores(objective)
+    return float(loss), float(score)
 
 
 def check_mask(mask: Tensor, graph: Graph) -> Tensor:

@@ -29,6 +29,7 @@ class _Run:
     """Everything that changes during a fit, beside the model."""
 
     optimizer: torch.optim.Optimizer
+    plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
     epochs: list[Epoch] = field(default_factory=list)
     best: Epoch | None = None
     best_state: dict[str, Tensor] = field(default_factory=dict)
@@ -45,15 +46,17 @@ def fit(
     resume: str | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> History:
-    """Minimise the cross-entropy (and `config.regularisation`), and leave the model as in the epoch that validated best.
+    """Minimise `config.objective` (and `config.regularisation`), and leave the model as in the epoch that validated best.
 
-    The best epoch is chosen by validation accuracy, among equals by validation loss, or the other way round
-    (`config.select`). Of the labels only those of the training and validation sets are looked at.
+    The best epoch is chosen by validation score (accuracy, micro F1, mean error: `config.objective`), among equals by
+    validation loss, or the other way round (`config.select`). Of the labels only those of the training and validation sets are
+    looked at.
 
     Args:
-        model: gives class scores; called with `data`, or with each batch.
+        model: gives class scores, scores of labels, or numbers; called with `data`, or with each batch.
         data: for `task="node"` a `Graph` or `Data` with `x`, `y`, `train_mask` and (unless `val` is given) `val_mask`;
-            for `task="graph"` an iterable of batches, each a PyG `Batch` with `y` or a pair `(Graph, y)`.
+            for `task="graph"` an iterable of batches, each a PyG `Batch` with `y` or a pair `(Graph, y)`. There y has a row
+            for each row that the model gives: one per graph, or with a model of nodes one per node.
         val: for nodes a mask, or another `Data` with `val_mask`; for graphs the batches to validate on.
         task: "node" or "graph".
         config: how; None for `FitConfig()`.
@@ -71,30 +74,44 @@ def fit(
     """
     config = config or FitConfig()
     config = config if epochs is None else replace(config, epochs=epochs)
-    work = make_task(task, data, val, config.horizon)
-    run = _Run(config.optimizer_for(model.parameters()))
+    work = make_task(task, data, val, config.horizon, config.goal)
+    optimizer = config.optimizer_for(model.parameters())
+    larger = config.goal.larger and config.select == "accuracy"
+    run = _Run(optimizer, None if config.plateau is None else config.plateau.scheduler(optimizer, larger))
     with seeded(config.seed), regularised(model, config.regularisation) as penalty:
         if resume is not None:
             _resume(model, run, config, resume)
-        while len(run.epochs) < config.epochs and not _out_of_patience(run, config):
+        while _ended(run, config) is None:
             _one_epoch(model, run, work, config, penalty)
-            last = len(run.epochs) == config.epochs or _out_of_patience(run, config)
-            if config.checkpoint is not None and (last or len(run.epochs) % config.checkpoint_every == 0):
+            if config.checkpoint is not None and (
+                _ended(run, config) is not None or len(run.epochs) % config.checkpoint_every == 0
+            ):
                 save(model, config.checkpoint, _progress(model, run, config))
             if on_epoch is not None:
                 on_epoch(run.epochs[-1])
     model.load_state_dict(run.best_state)
     model.eval()
-    return History(tuple(run.epochs), "patience" if _out_of_patience(run, config) else "epochs", config.select)
+    return History(tuple(run.epochs), _ended(run, config) or "epochs", config.select, config.objective)
 
 
-def _out_of_patience(run: _Run, config: FitConfig) -> bool:
-    return config.patience is not None and run.best is not None and len(run.epochs) - run.best.epoch >= config.patience
+def _ended(run: _Run, config: FitConfig) -> str | None:
+    """Why the fit is over, or None."""
+    if config.patience is not None and run.best is not None and len(run.epochs) - run.best.epoch >= config.patience:
+        return "patience"
+    least = None if config.plateau is None else config.plateau.stop_below
+    if run.epochs and least is not None and _lr(run) < least:
+        return "plateau"
+    return "epochs" if len(run.epochs) >= config.epochs else None
+
+
+def _lr(run: _Run) -> float:
+    return float(run.optimizer.param_groups[0]["lr"])
 
 
 def _one_epoch(model: nn.Module, run: _Run, work: Task, config: FitConfig, penalty: Penalty) -> None:
     began = time.perf_counter()
     model.train()
+    lr = _lr(run)
     total, penalties, count, evaluations = 0.0, 0.0, 0, 0
     for loss, size in work.losses(model):
         run.optimizer.zero_grad()
@@ -108,11 +125,14 @@ def _one_epoch(model: nn.Module, run: _Run, work: Task, config: FitConfig, penal
         evaluations += sum(m.stats.evaluations for m in model.modules() if isinstance(m, PDEBlock) and m.stats)
     if not count:
         raise ValueError("there is nothing to train on: the loader yielded no batch")
-    val_loss, val_accuracy, at = work.validate(model)
+    val_loss, val_score, at = work.validate(model)
     seconds = time.perf_counter() - began
-    epoch = Epoch(len(run.epochs) + 1, total / count, val_loss, val_accuracy, evaluations, seconds, penalties / count, at)
+    number = len(run.epochs) + 1
+    epoch = Epoch(number, total / count, val_loss, val_score, evaluations, seconds, penalties / count, at, lr)
     run.epochs.append(epoch)
-    if epoch.better_than(run.best, config.select):
+    if run.plateau is not None and config.plateau is not None and number > config.plateau.after:
+        run.plateau.step(val_score if config.select == "accuracy" else val_loss)
+    if epoch.better_than(run.best, config.select, config.goal.larger):
         run.best, run.best_state = epoch, _copy(model)
 
 
@@ -121,14 +141,18 @@ def _copy(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _progress(model: nn.Module, run: _Run, config: FitConfig) -> Progress:
-    history = History(tuple(run.epochs), select=config.select).to_dict()
-    return Progress(asdict(config), history, _copy(model), run.best_state, run.optimizer.state_dict(), rng_state())
+    history = History(tuple(run.epochs), select=config.select, objective=config.objective).to_dict()
+    plateau = None if run.plateau is None else run.plateau.state_dict()
+    return Progress(asdict(config), history, _copy(model), run.best_state, run.optimizer.state_dict(), rng_state(), plateau)
 
 
 def _resume(model: nn.Module, run: _Run, config: FitConfig, path: str) -> None:
     progress = load_progress(path, model, asdict(config))
     run.epochs = list(History.from_dict(progress.history).epochs)
-    run.best, run.best_state = History(run.epochs, select=config.select).best, dict(progress.best)
+    run.best = History(run.epochs, select=config.select, objective=config.objective).best
+    run.best_state = dict(progress.best)
     model.load_state_dict(progress.current)
     run.optimizer.load_state_dict(progress.optimizer)
+    if run.plateau is not None and progress.plateau is not None:
+        run.plateau.load_state_dict(progress.plateau)
     set_rng_state(progress.rng)

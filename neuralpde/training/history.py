@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .objective import objective_named
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -13,30 +15,44 @@ class Epoch:
 
     Args:
         epoch: its number, from 1.
-        loss: mean cross-entropy over the training nodes or graphs, under dropout.
-        val_loss, val_accuracy: over the validation nodes or graphs, without dropout.
+        loss: mean over the training nodes or graphs, under dropout.
+        val_loss, val_score: over the validation nodes or graphs, without dropout; the score is that of the fit's objective
+            (for classes the accuracy).
         evaluations: of the vector field, in the forward passes of training.
         seconds: wall time, validation included.
         penalty: what regularisation added to the loss, coefficients included, the mean over batches.
         time: the output time that validated best, with `FitConfig.horizon`; else None.
+        lr: the learning rate of the epoch.
     """
 
     epoch: int
     loss: float
     val_loss: float
-    val_accuracy: float
+    val_score: float
     evaluations: int
     seconds: float
     penalty: float = 0.0
     time: float | None = None
+    lr: float | None = None
 
-    def better_than(self, other: Epoch | None, select: str = "accuracy") -> bool:
-        """By validation accuracy, and among equals by validation loss; with select="loss" the other way round."""
-        return other is None or self._rank(select) > other._rank(select)
+    @property
+    def val_accuracy(self) -> float:
+        """`val_score` under the name that it has for classes."""
+        return self.val_score
 
-    def _rank(self, select: str) -> tuple[float, float]:
-        accuracy, loss = self.val_accuracy, -self.val_loss
-        return (accuracy, loss) if select == "accuracy" else (loss, accuracy)
+    def better_than(self, other: Epoch | None, select: str = "accuracy", larger: bool = True) -> bool:
+        """By validation score, and among equals by validation loss; with select="loss" the other way round.
+
+        Args:
+            other: another epoch of the fit; None is worse than any.
+            select: as `FitConfig.select`.
+            larger: whether a larger score is a better one.
+        """
+        return other is None or self._rank(select, larger) > other._rank(select, larger)
+
+    def _rank(self, select: str, larger: bool) -> tuple[float, float]:
+        score, loss = self.val_score if larger else -self.val_score, -self.val_loss
+        return (score, loss) if select == "accuracy" else (loss, score)
 
 
 @dataclass(frozen=True)
@@ -45,20 +61,27 @@ class History:
 
     Args:
         epochs: in order.
-        stopped: why it ended: `epochs` (all were done) or `patience`.
-        select: what the best is chosen by: `accuracy` or `loss`, both of the validation set.
+        stopped: why it ended: `epochs` (all were done), `patience`, or `plateau` (the learning rate had fallen enough).
+        select: what the best is chosen by: `accuracy` (the score) or `loss`, both of the validation set.
+        objective: of the fit, by name.
     """
 
     epochs: Sequence[Epoch]
     stopped: str = "epochs"
     select: str = "accuracy"
+    objective: str = "classes"
+
+    @property
+    def metric(self) -> str:
+        """What the scores are: accuracy, micro F1, MAE, MSE."""
+        return objective_named(self.objective).metric
 
     @property
     def best(self) -> Epoch:
         """The best epoch by validation."""
-        best = self.epochs[0]
+        best, larger = self.epochs[0], objective_named(self.objective).larger
         for epoch in self.epochs[1:]:
-            best = epoch if epoch.better_than(best, self.select) else best
+            best = epoch if epoch.better_than(best, self.select, larger) else best
         return best
 
     @property
@@ -67,15 +90,19 @@ class History:
         return sum(epoch.seconds for epoch in self.epochs)
 
     def series(self, name: str) -> list[float]:
-        """One quantity over the epochs: `loss`, `val_loss`, `val_accuracy`, `penalty`, `evaluations`, `time`, `seconds`."""
+        """One quantity over the epochs: `loss`, `val_loss`, `val_score` (`val_accuracy`), `penalty`, `lr`, `time`, ..."""
         values = [getattr(epoch, name) for epoch in self.epochs]
         return [float("nan") if value is None else float(value) for value in values]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain numbers, lists and dictionaries."""
-        return {"epochs": [asdict(epoch) for epoch in self.epochs], "stopped": self.stopped, "select": self.select}
+        epochs = [asdict(epoch) for epoch in self.epochs]
+        return {"epochs": epochs, "stopped": self.stopped, "select": self.select, "objective": self.objective}
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> History:
         """The inverse of `to_dict`."""
-        return History([Epoch(**epoch) for epoch in plain["epochs"]], plain["stopped"], plain.get("select", "accuracy"))
+        older = {"val_accuracy": "val_score"}
+        rows = [{str(older.get(k, k)): value for k, value in epoch.items()} for epoch in plain["epochs"]]
+        epochs = [Epoch(**row) for row in rows]
+        return History(epochs, plain["stopped"], plain.get("select", "accuracy"), plain.get("objective", "classes"))

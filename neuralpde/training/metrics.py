@@ -129,10 +129,15 @@ def paired_difference(first: Scores, second: Scores) -> Difference:
     return Difference(found.mean, found.standard_error, len(gains) - 1, len(gains))
 
 
-def reaches(ours: Summary, theirs: Summary, margin: float = 0.01) -> bool:
-    """Whether `ours >= theirs - max(margin, 1.96 standard errors of the difference)`; an unknown error counts as none."""
+def reaches(ours: Summary, theirs: Summary, margin: float = 0.01, larger: bool = True) -> bool:
+    """Whether `ours >= theirs - max(margin, 1.96 standard errors of the difference)`; an unknown error counts as none.
+
+    Args:
+        larger: False for scores of which the smaller is better: then `ours <= theirs + max(...)`.
+    """
     error = difference(ours, theirs).standard_error
-    return ours.mean >= theirs.mean - max(margin, 0.0 if math.isnan(error) else 1.96 * error)
+    allowed = max(margin, 0.0 if math.isnan(error) else 1.96 * error)
+    return ours.mean >= theirs.mean - allowed if larger else ours.mean <= theirs.mean + allowed
 
 
 def _by_split(scores: Scores) -> dict[Any, float]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from torch import nn
 
+from ..datasets.graph_list import GraphSets
 from ..datasets.loading import Split, load
 from ..graph import Graph
 from ..transform import Transform
@@ -42,15 +43,15 @@ class Recipe(Protocol):
 
 
 class Source(Protocol):
-    """A labelled graph with a choice of splits; a frozen dataclass, as `Named`."""
+    """A labelled graph (or many of them) with a choice of splits; a frozen dataclass, as `Named`."""
 
     @property
     def label(self) -> str:
         """What results call it, and what tells their rows from those of another graph."""
         ...
 
-    def __call__(self, split: Split) -> Graph | Data:
-        """The graph with `x`, `y`, `train_mask`, `val_mask`, `test_mask`."""
+    def __call__(self, split: Split) -> Graph | Data | GraphSets:
+        """The graph with `x`, `y`, `train_mask`, `val_mask`, `test_mask`; or the graphs with their three sets."""
         ...
 
 
@@ -96,7 +97,8 @@ def settings(recipe: object) -> Any:
     if recipe is None or isinstance(recipe, bool | int | float | str):
         return recipe
     if dataclasses.is_dataclass(recipe) and not isinstance(recipe, type):
-        parts = {f.name: settings(getattr(recipe, f.name)) for f in dataclasses.fields(recipe)}
+        values = {f: getattr(recipe, f.name) for f in dataclasses.fields(recipe)}
+        parts = {f.name: settings(v) for f, v in values.items() if not (f.metadata.get("unset") and v == f.default)}
         return {"class": type(recipe).__name__, **parts}
     if isinstance(recipe, Mapping):
         return {str(key): settings(value) for key, value in recipe.items()}

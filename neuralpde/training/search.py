@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from solvers import IntegrationError
 
 from ..datasets.loading import Split
-from .blind import BlindLoader, blind_loader, fit_blind
+from .blind import BlindLoader, blind_loader, fit_blind, scored
 from .ledger import Ledger, Row, digest
 from .recipe import DRAWN, Named, Recipe, Source, settings, split_label
 from .search_space import Distribution, drawn
@@ -26,18 +26,28 @@ class Trial:
     Args:
         number: from 0.
         values: the hyperparameters.
-        val_accuracies: of its runs so far; None for one that failed.
+        val_scores: of its runs so far; None for one that failed.
+        larger: whether a larger score is a better one.
     """
 
     number: int
     values: Mapping[str, Any]
-    val_accuracies: Sequence[float | None]
+    val_scores: Sequence[float | None]
+    larger: bool = True
+
+    @property
+    def val_accuracies(self) -> Sequence[float | None]:
+        """`val_scores` under the name that they have for classes."""
+        return self.val_scores
 
     @property
     def score(self) -> float:
-        """The mean validation accuracy; minus infinity if a run failed."""
-        scores = [a for a in self.val_accuracies if a is not None]
-        return sum(scores) / len(scores) if scores and len(scores) == len(self.val_accuracies) else -math.inf
+        """The mean validation score, of an error minus it, so that more is better; minus infinity if a run failed."""
+        scores = [a for a in self.val_scores if a is not None]
+        if not scores or len(scores) < len(self.val_scores):
+            return -math.inf
+        mean = sum(scores) / len(scores)
+        return mean if self.larger else -mean
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ class Search:
 
     @property
     def best(self) -> Trial:
-        """The best mean validation accuracy among the trials with most runs; among equals the first."""
+        """The best mean validation score among the trials with most runs; among equals the first."""
         return _ranked(self.trials)[0]
 
 
@@ -108,8 +118,11 @@ def search(
         raise ValueError(f"trials = {trials}, halving = {halving}; expected at least 1 trial, and halving by at least 2")
     source = Named(data) if isinstance(data, str) else data
     ledger, ready = Ledger(path), blind_loader(source)
-    found = [Trial(i, first[i] if i < len(first) else drawn(space, seed, i), ()) for i in range(trials)]
-    recipes = [make(trial.values) for trial in found]
+    draws = [first[i] if i < len(first) else drawn(space, seed, i) for i in range(trials)]
+    recipes = [make(values) for values in draws]
+    found = [Trial(i, draws[i], (), recipes[i].config.goal.larger) for i in range(trials)]
+    if len({recipe.config.objective for recipe in recipes}) > 1:
+        raise ValueError("the recipes have several objectives, whose scores do not compare; expected one")
     for keep, runs in _rungs(trials, len(pairs), halving):
         todo: dict[str, Callable[[], Row]] = {}
         owner: list[int] = []
@@ -123,13 +136,14 @@ def search(
                 owner.append(trial.number)
         rows = ledger.complete(todo, on_run)
         for number in dict.fromkeys(owner):
-            scores = tuple(row["val_accuracy"] for row, of in zip(rows, owner, strict=True) if of == number)
-            found[number] = Trial(number, found[number].values, scores)
+            mine = [row for row, of in zip(rows, owner, strict=True) if of == number]
+            scores = tuple(row["val_accuracy"] if "val_accuracy" in row else row["val_score"] for row in mine)
+            found[number] = replace(found[number], val_scores=scores)
     return Search(found, recipes[_ranked(found)[0].number])
 
 
 def _ranked(trials: Sequence[Trial]) -> list[Trial]:
-    return sorted(trials, key=lambda t: (-len(t.val_accuracies), -t.score, t.number))
+    return sorted(trials, key=lambda t: (-len(t.val_scores), -t.score, t.number))
 
 
 def _rungs(trials: int, pairs: int, halving: int | None) -> list[tuple[int, int]]:
@@ -151,7 +165,7 @@ def _validate(label: Row, recipe: Recipe, ready: BlindLoader, split: Split, seed
     try:
         row = fit_blind(recipe, ready(split, recipe.transform), seed).row()
     except IntegrationError as error:
-        row = {"val_accuracy": None, "error": str(error).splitlines()[0]}
+        row = {**scored("val", None, recipe.config.objective), "error": str(error).splitlines()[0]}
     return {**label, **row, **stamp()}
 
 

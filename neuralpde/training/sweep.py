@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 
+from ..datasets.graph_list import GraphSets
 from ..datasets.loading import Split
 from ..graph import Graph, as_graph
-from .blind import BlindLoader, blind_loader, fit_blind
-from .evaluate import evaluate
+from .blind import BlindLoader, blind_loader, fit_blind, scored
 from .ledger import Ledger, Row, digest
 from .recipe import Named, Recipe, Source, settings, split_label
 from .table import Run, Table
@@ -56,7 +56,7 @@ def sweep(
         got = "an empty mapping" if isinstance(recipes, Mapping) else f"a {type(recipes).__name__}"
         raise TypeError(f'recipes is {got}; expected them by name: {{"grand": preset("cora", "grand")}}')
     source = Named(data) if isinstance(data, str) else data
-    full = lru_cache(1)(lambda split: as_graph(source(split)))
+    full = lru_cache(1)(partial(_labelled, source))
     ready = blind_loader(full)
     texts, names = {name: settings(recipe) for name, recipe in recipes.items()}, list(seeds)
     todo: dict[str, Callable[[], Row]] = {}
@@ -75,17 +75,21 @@ def sweep(
     return Table([Run.of(row) for row in Ledger(path).complete(todo, tell)])
 
 
-def _run(label: Row, recipe: Recipe, ready: BlindLoader, full: Callable[[Split], Graph], split: Split, seed: int) -> Row:
+Labelled = Graph | GraphSets
+
+
+def _labelled(source: Source, split: Split) -> Labelled:
+    data = source(split)
+    return data if isinstance(data, GraphSets) else as_graph(data)
+
+
+def _run(label: Row, recipe: Recipe, ready: BlindLoader, full: Callable[[Split], Labelled], split: Split, seed: int) -> Row:
     """Fit, and only then look at the test set."""
     data = ready(split, recipe.transform)
     fitted = fit_blind(recipe, data, seed)
-    node = full(split).node
-    if "test_mask" not in node:
-        raise ValueError(f"split {split_label(split)} has no test_mask to test on")
-    whole, test = data.graph.with_node(y=node["y"].reshape(-1)[data.rows]), node["test_mask"][data.rows]
-    at = fitted.best.time
+    whole, at, config = full(split), fitted.best.time, recipe.config
     tested = {
-        "test_accuracy": evaluate(fitted.model, whole, test, time=at),
-        "own_time_test_accuracy": None if at is None else evaluate(fitted.model, whole, test),
+        **scored("test", data.test(fitted.model, whole, config, at), config.objective),
+        "own_time_test_accuracy": None if at is None else data.test(fitted.model, whole, config),
     }
     return {**label, **fitted.row(), **tested, **stamp()}

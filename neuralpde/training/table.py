@@ -10,6 +10,7 @@ from typing import Any
 
 from .ledger import Ledger, digest, first_of
 from .metrics import Difference, Summary, paired_difference, summarise
+from .objective import OBJECTIVES
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,15 @@ class Run:
         data: the labelled graph.
         split: in words.
         seed: of the weights and of the fit.
-        val_accuracy, test_accuracy: in the best epoch by validation; with `FitConfig.horizon` at the time that it chose.
+        val_score, test_score: in the best epoch by validation; with `FitConfig.horizon` at the time that it chose. For classes
+            they are accuracies, which are columns `val_accuracy` and `test_accuracy` too.
         own_time_test_accuracy: with a horizon, the test accuracy of the same weights at the model's own time.
         time: the output time, with a horizon.
         best_epoch, epochs: the best, and how many there were.
         evaluations: of the vector field in all forward passes of training.
         parameters: how many numbers were learned.
         seconds: of building and fitting.
+        metric: what the scores are: accuracy, micro F1, MAE, MSE.
         versions, commit, when: of what ran, and the end of the run (UTC).
     """
 
@@ -37,8 +40,8 @@ class Run:
     data: str
     split: str
     seed: int
-    val_accuracy: float
-    test_accuracy: float
+    val_score: float
+    test_score: float
     best_epoch: int
     epochs: int
     evaluations: int
@@ -46,15 +49,31 @@ class Run:
     seconds: float
     own_time_test_accuracy: float | None = None
     time: float | None = None
+    metric: str = "accuracy"
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     commit: str | None = None
     when: str = ""
+
+    @property
+    def val_accuracy(self) -> float:
+        """`val_score` under the name that it has for classes."""
+        return self.val_score
+
+    @property
+    def test_accuracy(self) -> float:
+        """`test_score` under the name that it has for classes."""
+        return self.test_score
 
     @staticmethod
     def of(row: Mapping[str, Any]) -> Run:
         """From a row of a file."""
         names = {f.name for f in dataclasses.fields(Run)}
-        return Run(**{key: value for key, value in row.items() if key in names})
+        named = {_COLUMNS.get(key, key): value for key, value in row.items()}
+        return Run(**{key: value for key, value in named.items() if key in names})
+
+
+_ERRORS = [o.metric for o in OBJECTIVES.values() if not o.larger]  # numbers in their own unit, no shares
+_COLUMNS = {"val_accuracy": "val_score", "test_accuracy": "test_score"}  # in files, accuracies have their own names
 
 
 @dataclass(frozen=True)
@@ -77,7 +96,7 @@ class Table:
         Raises:
             ValueError: a recipe's name stands for several settings there; ask `sweep` for the one that is meant.
         """
-        runs = [Run.of(row) for row in first_of(Ledger(path).rows()) if "test_accuracy" in row]
+        runs = [Run.of(row) for row in first_of(Ledger(path).rows()) if "test_accuracy" in row or "test_score" in row]
         known: dict[str, str] = {}
         for run in runs:
             mark = digest(run.settings, run.data)
@@ -115,11 +134,13 @@ class Table:
         return paired_difference(self.scores(first, column), self.scores(second, column))
 
     def __str__(self) -> str:
-        lines = [("", "splits", "runs", "test %", "95 % interval", "validation %", "evaluations", "seconds")]
+        errors = bool(self.runs) and self.runs[0].metric in _ERRORS
+        unit, each, digits = (self.runs[0].metric, 1.0, 4) if errors else ("%", 100.0, 2)
+        lines = [("", "splits", "runs", f"test {unit}", "95 % interval", f"validation {unit}", "evaluations", "seconds")]
         for name in self.recipes:
             test, val = self.summary(name), self.summary(name, "val_accuracy")
-            low, high = (100 * x for x in test.interval)
-            spread = "" if test.count == 1 else f" +- {100 * test.std:.2f}"
+            low, high = (each * x for x in test.interval)
+            spread = "" if test.count == 1 else f" +- {each * test.std:.{digits}f}"
             mine = [run for run in self.runs if run.recipe == name]
             mean = [sum(getattr(run, c) for run in mine) / len(mine) for c in ("evaluations", "seconds")]
             lines.append(
@@ -127,9 +148,9 @@ class Table:
                     name,
                     str(len({run.split for run in mine})),
                     str(test.runs),
-                    f"{100 * test.mean:.2f}{spread}",
-                    f"{low:.2f} .. {high:.2f}" if spread else "-",
-                    f"{100 * val.mean:.2f}",
+                    f"{each * test.mean:.{digits}f}{spread}",
+                    f"{low:.{digits}f} .. {high:.{digits}f}" if spread else "-",
+                    f"{each * val.mean:.{digits}f}",
                     f"{mean[0]:.0f}",
                     f"{mean[1]:.1f}",
                 )

@@ -85,9 +85,9 @@ def test_the_test_set_is_not_computed(monkeypatch):
     module, masks = sys.modules["neuralpde.training.evaluate"], []  # the package exports the function of that name
     original = module.node_scores
 
-    def watched(space, logits, y, mask):
+    def watched(space, logits, y, mask, objective):
         masks.append((y.clone(), mask.clone()))
-        return original(space, logits, y, mask)
+        return original(space, logits, y, mask, objective)
 
     monkeypatch.setattr(module, "node_scores", watched)
     monkeypatch.setattr(tasks, "node_scores", watched)

@@ -187,7 +187,7 @@ def test_time_on_validation_gives_both():
 def test_table():
     base = {"settings": None, "data": "d", "seed": 0, "best_epoch": 1, "epochs": 2, "evaluations": 10, "parameters": 5}
     runs = [
-        Run(recipe=name, split=f"random {i}", val_accuracy=0.5, test_accuracy=0.6 + 0.1 * i + gain, seconds=1.0, **base)
+        Run(recipe=name, split=f"random {i}", val_score=0.5, test_score=0.6 + 0.1 * i + gain, seconds=1.0, **base)
         for name, gain in (("a", 0.0), ("b", 0.02))
         for i in range(3)
     ]
