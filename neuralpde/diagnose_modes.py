@@ -36,6 +36,7 @@ def slowest_modes(operator: LinearOperator) -> Tensor | None:
         return None
     start = np.random.default_rng(0).standard_normal(n)
     width = min(n - 1, max(4 * count, 80))
+    found: Any
     try:
         if operator.symmetric:
             found = eigsh(matrix, count, which="LA", v0=start, ncv=width, return_eigenvectors=False)
