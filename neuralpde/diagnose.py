@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from torch_geometric.data import Data
 
 _RECORDS = 160  # of a run in time
-_FEWEST, _MOST_STEPS = 16, 400  # fixed steps that are recorded as they are
+_MOST_STEPS = 400  # fixed steps that are recorded as they are; outputs between would cut them
 
 
 def diagnose(
@@ -88,7 +88,7 @@ def diagnose(
         energy: normalization of the energy (`DirichletEnergy`); None takes that of the dynamics.
         trained: the networks are trained ones: the report says so ("depth-trained"). Checkpoints always are.
         call: how a network is run: `call(model, u0, graph)`; by default `model(u0, edge_index)`, without weights.
-        method, **options: of `simulate`, for an equation. With `dt` every step is recorded (16 to 400 of them).
+        method, **options: of `simulate`, for an equation. With `dt` every step is recorded (up to 400).
 
     Returns:
         A `Diagnosis`; `print` it, or draw it by `plots.diagnosis`.
@@ -149,7 +149,7 @@ def _in_time(
         mechanical = isinstance(field, LinearOscillator)
         watched = _observables(name) | ({"Hamiltonian": Hamiltonian()} if mechanical else {})
         dt = options.get("dt")
-        steps = dt is not None and _FEWEST <= t / dt <= _MOST_STEPS  # of fewer, what lies between by dense output
+        steps = dt is not None and t / dt <= _MOST_STEPS
         monitors = [Monitor(one, None if steps else t / _RECORDS) for one in watched.values()]
         if u0.dtype == torch.float64:
             options.setdefault("rtol", 1e-8)

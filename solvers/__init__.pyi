@@ -119,7 +119,6 @@ from .odeint import odeint_event as odeint_event
 from .operator import LinearOperator as LinearOperator
 from .operator import Product as Product
 from .operator import Scaled as Scaled
-from .operator import Shifted as Shifted
 from .operator import Sum as Sum
 from .options import SolveOptions as SolveOptions
 from .pieces import At as At
@@ -139,6 +138,7 @@ from .protocols import linear_flow as linear_flow
 from .protocols import semilinear as semilinear
 from .resolve import nearest as nearest
 from .resolve import unknown as unknown
+from .shifted import Shifted as Shifted
 from .solution import PerGraphSteps as PerGraphSteps
 from .solution import Solution as Solution
 from .solution import Stats as Stats

@@ -22,8 +22,9 @@ from torch import Tensor
 from .held import hides_tensors
 from .linear.field_jacobian import FieldJacobian
 from .linear.jacobian import linearise
-from .operator import LinearOperator, Shifted
+from .operator import LinearOperator
 from .protocols import Problem, as_time
+from .shifted import Shifted
 from .structure import rebind, requiring_grad
 
 InverseOf = Callable[[LinearOperator], Callable[[Tensor], Tensor]]  # A -> (g -> A^-1 g), differentiable where g or A is

@@ -26,8 +26,9 @@ from .implicit_root import Implicit
 from .linear.default import default_solver
 from .linear.jacobian import Jacobian, linearise
 from .linear.solver import LinearSolver, Solve
-from .operator import LinearOperator, Shifted
+from .operator import LinearOperator
 from .protocols import Problem, Work
+from .shifted import Shifted
 from .space import Space
 from .structure import rebind, requiring_grad
 

@@ -15,8 +15,8 @@ from ..linear.gmres import GMRES
 from ..linear.jacobian import linearise
 from ..linear.solver import LinearSolver, Prepared, Solve
 from ..nonlinear import NewtonKrylov, weights
-from ..operator import Shifted
 from ..protocols import LinearFlow, Problem, Work, linear_flow
+from ..shifted import Shifted
 from .base import Integrator, Step
 
 _FILTER_RTOL = 0.05  # an error estimate needs no more

@@ -19,8 +19,9 @@ from ..linear.field_jacobian import FieldJacobian
 from ..linear.jacobian import Jacobian, linearise
 from ..linear.solver import LinearSolver, Prepared, Solve
 from ..nonlinear import TOLERANCE, weights
-from ..operator import LinearOperator, Shifted
+from ..operator import LinearOperator
 from ..protocols import Problem
+from ..shifted import Shifted
 from ..structure import rebind, requiring_grad
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..operator import LinearOperator, Shifted
+from ..operator import LinearOperator
+from ..shifted import Shifted
 from ..space import PerGraph, Plain, Space
 from ..stacked import StackedOperator, StackedSpace
 from .cg import CG

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..operator import LinearOperator, Shifted
+from ..operator import LinearOperator
+from ..shifted import Shifted
 from ..stacked import StackedOperator
 from .preconditioners import Apply, Preconditioner
 

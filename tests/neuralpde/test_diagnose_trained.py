@@ -8,7 +8,6 @@ import torch
 from neuralpde import GCN, GRAND, CheckpointError, Diffusion, FitConfig, Graph, NodeClassifier, PDEBlock, diagnose, fit, save
 from neuralpde.cli import main
 from neuralpde.datasets import karate
-from neuralpde.diagnose import _FEWEST
 
 DATA = karate()
 
@@ -34,14 +33,14 @@ def test_a_model_of_an_equation_runs_in_time_from_its_encoder(files):
     assert found.kind == "in time"
     assert found.subject == "NodeClassifier of GRAND, trained, on 34 nodes"
     assert (found.t[0], found.t[-1]) == (0, 3)
-    assert len(found.t) > _FEWEST
+    assert found.t.tolist() == pytest.approx([0, 0.5, 1, 1.5, 2, 2.5, 3])  # the steps that the model takes
     from neuralpde import load
 
     model = load(files / "grand.pt")
     with torch.no_grad():
         way = model.at(DATA, [0.0, 3.0])
     assert found.series["energy"][0] == pytest.approx(float(way.energies[0]), rel=1e-6)
-    assert found.series["energy"][-1] == pytest.approx(float(way.energies[-1]), rel=1e-4)
+    assert found.series["energy"][-1] == pytest.approx(float(way.energies[-1]), rel=1e-6)
     longer = diagnose(str(files / "grand.pt"), DATA, t=30.0)
     assert longer.t[-1] == 30
     assert diagnose(model, DATA).subject == "NodeClassifier of GRAND on 34 nodes"

@@ -191,7 +191,7 @@ def test_table():
         for name, gain in (("a", 0.0), ("b", 0.02))
         for i in range(3)
     ]
-    table = Table([*runs, replace(runs[0], seed=1, test_accuracy=0.62)])
+    table = Table([*runs, replace(runs[0], seed=1, test_score=0.62)])
     assert table.recipes == ["a", "b"] and table.scores("a") == {"random 0": [0.6, 0.62], "random 1": [0.7], "random 2": [0.8]}
     assert table.summary("a").mean == pytest.approx((0.61 + 0.7 + 0.8) / 3) and table.summary("a").runs == 4
     gain = table.difference("b", "a")
