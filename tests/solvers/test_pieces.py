@@ -109,14 +109,13 @@ def linear_pieces(n: int = 4) -> tuple[Pieces, list[Tensor]]:
     return Pieces([LinearFlow(Dense(a, symmetric=True)) for a in matrices], (0.25, 0.6)), matrices
 
 
-@pytest.mark.parametrize("method", [m for m in available() if ":" not in m])
+# methods for partitioned fields are in test_oscillators
+@pytest.mark.parametrize("method", [m for m in available() if ":" not in m and method_named(m).needs != "partitioned"])
 def test_every_method_is_a_chain_of_its_own_solves(method):
     """What the loop runs, it runs piece by piece: the same numbers as by hand, histories begun anew."""
     integrator = method_named(method)
     field, _ = linear_pieces()
     y0 = start(4)
-    if integrator.needs == "partitioned":
-        pytest.skip("test_oscillators has the methods for partitioned fields")
     if method == "uniformization":
         field = Pieces([LinearFlow(f.operator) for f in field.fields], field.at)  # type: ignore[attr-defined]
     options = {} if integrator.order == math.inf else {"dt": 0.05}
