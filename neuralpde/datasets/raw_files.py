@@ -16,6 +16,7 @@ from torch import Tensor
 from torch._utils import _rebuild_tensor_v2
 
 from ..errors import DataMissing, GraphError
+from ..whole_file import replacing
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,8 @@ def cached(home: Path, name: str, paths: Sequence[Path], make: Callable[[], dict
     if path.is_file():
         return torch.load(path, weights_only=True)
     made = make()
-    home.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as partial:
         torch.save(made, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return made
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from .. import __version__
 from ..errors import CheckpointError
 from ..models.describe import describe, differences, rebuild
+from ..whole_file import replacing
 from .config import FitConfig
 
 FORMAT = 1
@@ -63,14 +64,8 @@ def save(model: nn.Module, path: str | os.PathLike[str], progress: Progress | No
         "state": dict(model.state_dict() if progress is None else progress.best),
         "progress": None if progress is None else {key: getattr(progress, key) for key in Progress.__dataclass_fields__},
     }
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(Path(path)) as partial:
         torch.save(content, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load(path: str | os.PathLike[str], model: nn.Module | None = None, *, known: Sequence[type] = ()) -> nn.Module:

@@ -92,13 +92,17 @@ class Labels(Objective):
         return 2 * right / (2 * right + wrong).clamp_min(1)
 
 
-class AbsoluteError(Objective):
-    """Numbers: `|out - y|`, the mean over the numbers of a row; the score is its mean over the rows, MAE."""
+class _Numbers(Objective):
+    """Numbers: the mean over the numbers of a row; the score is its mean over the rows."""
 
-    name, metric, larger = "mae", "MAE", False
+    larger = False
+
+    @abstractmethod
+    def each(self, errors: Tensor) -> Tensor:
+        """What every error counts."""
 
     def losses(self, out: Tensor, y: Tensor, known: Tensor) -> Tensor:
-        return torch.where(known, _errors(out, y, known).abs().mean(-1), 0)
+        return torch.where(known, self.each(_errors(out, y, known)).mean(-1), 0)
 
     def counts(self, out: Tensor, y: Tensor, known: Tensor) -> Sequence[Tensor]:
         return [self.losses(out, y, known)]
@@ -107,19 +111,22 @@ class AbsoluteError(Objective):
         return totals[0] / rows
 
 
-class SquaredError(Objective):
-    """Numbers: `(out - y)^2`, the mean over the numbers of a row; the score is its mean over the rows, MSE."""
+class AbsoluteError(_Numbers):
+    """`|out - y|`, the mean over the numbers of a row; the score is its mean over the rows, MAE."""
 
-    name, metric, larger = "mse", "MSE", False
+    name, metric = "mae", "MAE"
 
-    def losses(self, out: Tensor, y: Tensor, known: Tensor) -> Tensor:
-        return torch.where(known, _errors(out, y, known).square().mean(-1), 0)
+    def each(self, errors: Tensor) -> Tensor:
+        return errors.abs()
 
-    def counts(self, out: Tensor, y: Tensor, known: Tensor) -> Sequence[Tensor]:
-        return [self.losses(out, y, known)]
 
-    def score(self, rows: Tensor, totals: Sequence[Tensor]) -> Tensor:
-        return totals[0] / rows
+class SquaredError(_Numbers):
+    """`(out - y)^2`, the mean over the numbers of a row; the score is its mean over the rows, MSE."""
+
+    name, metric = "mse", "MSE"
+
+    def each(self, errors: Tensor) -> Tensor:
+        return errors.square()
 
 
 OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
