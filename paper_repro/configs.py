@@ -18,6 +18,7 @@ from neuralpde.training import Choice, Distribution, LogUniform, Preset, Uniform
 from neuralpde.transforms import GDC, PPR, Undirected
 
 WEBKB = ("texas", "wisconsin", "cornell")
+LARGE = ("cs", "computers", "photo")
 _HEADS = {"heads": 4, "attention_dim": 16, "source": "detached"}
 _DIFFUSION = FitConfig(epochs=150, lr=0.02, weight_decay=0.005, optimizer="adamax", patience=40)
 _OSCILLATOR = FitConfig(epochs=150, lr=0.01, weight_decay=0.01, optimizer="adam", patience=40)
@@ -61,10 +62,15 @@ _ON_WEBKB: Mapping[str, Any] = {
 _DRIVEN: Mapping[str, Any] = {"encoder_activation": "relu", "arguments.alpha": 0.0, "arguments.gamma": 0.0, "dropout": 0.0}
 
 
+_ON_LARGE: Mapping[str, Any] = {"config.epochs": 100, "config.patience": 25}
+
+
 def base(model: str, dataset: str) -> Any:
     """Where a model starts on a data set. On WebKB it is as in GraphCON's code: an encoder with a ReLU, the best epoch by
-    validation loss; but links count in both directions."""
+    validation loss; but links count in both directions. On Coauthor and Amazon T is near 3, as in GRAND's code."""
     recipe = BASE[model]
+    if dataset in LARGE:
+        return changed(recipe, {**_ON_LARGE, **({} if model in BASELINES else {"t": 3.0})})
     if dataset not in WEBKB:
         return recipe
     return changed(recipe, {**_ON_WEBKB, **(_DRIVEN if model.startswith("GraphCON") else {})})
@@ -116,9 +122,23 @@ _TRAN = {
 }
 _TEXAS = {"hidden": 256, "t": 2.0, "arguments.residual": "v2", "input_dropout": 0.3, "arguments.dropout": 0.3}
 
+
+def _on_large(hidden: int, t: float, attention_dim: int, lr: float, decay: float, *drop: float, **more: Any) -> dict[str, Any]:
+    sizes = {"hidden": hidden, "t": t, "arguments.heads": 4, "arguments.attention_dim": attention_dim}
+    fit = {"config.lr": lr, "config.weight_decay": decay, "input_dropout": drop[0], "dropout": drop[1]}
+    return {**sizes, **fit, "arguments.source": False, **{name.replace("__", "."): value for name, value in more.items()}}
+
+
+_GRAND_LARGE = {
+    "cs": _on_large(16, 3.1264, 8, 9.34e-4, 4.738e-3, 0.5275, 0.6858, config__optimizer="rmsprop", arguments__norm="col"),
+    "computers": _on_large(128, 3.249, 64, 3.53e-3, 7.675e-3, 0.5973, 0.0873, config__optimizer="adam"),
+    "photo": _on_large(64, 3.5824, 64, 5.561e-3, 4.708e-3, 0.429, 0.465, config__optimizer="adam", arguments__score="pearson"),
+}
+
 PUBLISHED: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("GRAND-l", "cora"): _GRAND_CORA,
     ("GRAND-l", "citeseer"): _GRAND_CITESEER,
+    **{("GRAND-l", data): values for data, values in _GRAND_LARGE.items()},
     **{(model, "cora"): {**_GRAND_CORA, **_SHORT} for model in ("GRAND-nl", "GRAND-nl-rw")},
     **{(model, "citeseer"): {**_GRAND_CITESEER, **_SHORT} for model in ("GRAND-nl", "GRAND-nl-rw")},
     ("BLEND", "cora"): {**_GRAND_CORA, "transform.kind": "pagerank"},
@@ -156,6 +176,12 @@ _ATTENTION: dict[str, Distribution] = {
     "arguments.activation": Choice(("softmax", "squareplus")),
     "arguments.source": Choice((False, "detached")),
 }
+_BRIEF: dict[str, Distribution] = {
+    "config.lr": LogUniform(2e-3, 0.03),
+    "config.weight_decay": LogUniform(1e-4, 0.03),
+    "t": Uniform(1.0, 5.0),
+    "hidden": Choice((32, 64, 128)),
+}
 _LOOSE: dict[str, Distribution] = {"config.lr": LogUniform(1e-3, 0.03), "config.weight_decay": LogUniform(1e-5, 0.03)}
 
 
@@ -176,15 +202,15 @@ def searched(claim: Claim) -> bool:
 
 def space(model: str, dataset: str) -> dict[str, Distribution]:
     """Where a search draws from."""
-    loose = _LOOSE if dataset in WEBKB else {}
+    loose = _LOOSE if dataset in WEBKB else {k: v for k, v in _BRIEF.items() if k in _FIT} if dataset in LARGE else {}
     if model in ("GCN", "MLP"):
         return {**_FIT, **loose, "hidden": Choice((16, 32, 64, 128)), "layers": Choice((1, 2, 3))}
     if model == "GAT":
         return {**_FIT, **loose, "hidden": Choice((4, 8, 16)), "heads": Choice((1, 4, 8)), "layers": Choice((1, 2, 3))}
     if model.startswith("GraphCON"):
         return {**_FLOW, **loose, **(_driven() if dataset in WEBKB else _oscillator(model))}
-    short = "nl" in model
-    return {**_FLOW, **_ATTENTION, "t": Uniform(2.0, 8.0) if short else Uniform(4.0, 24.0), **_own(model)}
+    time = Uniform(2.0, 8.0) if "nl" in model else Uniform(4.0, 24.0)
+    return {**_FLOW, **_ATTENTION, "t": time, **(_BRIEF if dataset in LARGE else {}), **_own(model)}
 
 
 def _oscillator(model: str) -> dict[str, Distribution]:
