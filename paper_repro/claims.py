@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from graph_sources import GRAPHS
+
+BASELINES = ("GCN", "GAT", "MLP")
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -12,14 +16,14 @@ class Claim:
 
     Args:
         table: as the paper numbers it, or what it is about.
-        dataset: as `datasets.load` calls it, or the name of one that it does not read.
+        dataset: as `datasets.load` or `load_graphs` calls it.
         model: as the paper calls it.
         mean, std: as published, accuracies in percent; None for none (a baseline of ours beside it).
-        protocol: name in `protocols.PROTOCOLS`; empty for a task that no protocol here covers.
+        protocol: name in `protocols.PROTOCOLS`.
         count: the sample that the published deviation is of: splits, or weights drawn for one split.
         mark: where the number is from, if not from the paper's text: "[mem]", "[M]". Such a cell gets no verdict.
         std_mark: the same of the deviation alone. The error of a difference is then ours alone, which is stricter.
-        unit: of mean and std.
+        unit: of mean and std; "(mean absolute error)" for numbers, of which the smaller is better.
     """
 
     table: str
@@ -32,6 +36,16 @@ class Claim:
     mark: str = ""
     std_mark: str = ""
     unit: str = "%"
+
+    @property
+    def percent(self) -> bool:
+        """Whether it is an accuracy or an F1 score in percent."""
+        return self.unit.startswith("%")
+
+    @property
+    def chooses_time(self) -> bool:
+        """Whether its output time could be chosen by validation: that of an equation which classifies nodes of one graph."""
+        return self.model not in BASELINES and self.dataset not in GRAPHS
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from claims import Claim
+from claims import BASELINES, Claim
 from found import FOUND
-from recipes import BLENDRecipe, GATRecipe, changed
+from graph_recipes import GRAPH_RECIPES
+from graph_sources import GRAPHS
+from recipes import BLENDRecipe, GATRecipe, changed, labelled
 from released import ReleasedRecipe
 
 from neuralpde import FitConfig
@@ -51,8 +53,6 @@ BASE: Mapping[str, Any] = {
 }
 """By the model's name in its paper."""
 
-BASELINES = ("GCN", "GAT", "MLP")
-
 _ON_WEBKB: Mapping[str, Any] = {
     "config.epochs": 300,
     "config.patience": 100,
@@ -67,8 +67,11 @@ _ON_LARGE: Mapping[str, Any] = {"config.epochs": 100, "config.patience": 25}
 
 def base(model: str, dataset: str) -> Any:
     """Where a model starts on a data set. On WebKB it is as in GraphCON's code: an encoder with a ReLU, the best epoch by
-    validation loss; but links count in both directions. On Coauthor and Amazon T is near 3, as in GRAND's code."""
+    validation loss; but links count in both directions. On Coauthor and Amazon T is near 3, as in GRAND's code.
+    On ogbn-arxiv GRAND sees labels of training nodes, as published."""
     recipe = BASE[model]
+    if dataset == "ogbn-arxiv":
+        return labelled(recipe) if model.startswith("GRAND") else recipe
     if dataset in LARGE:
         return changed(recipe, {**_ON_LARGE, **({} if model in BASELINES else {"t": 3.0})})
     if dataset not in WEBKB:
@@ -187,12 +190,14 @@ _LOOSE: dict[str, Distribution] = {"config.lr": LogUniform(1e-3, 0.03), "config.
 
 def config(model: str, dataset: str) -> Any:
     """The recipe that a model is reported with."""
+    if (model, dataset) in GRAPH_RECIPES:
+        return GRAPH_RECIPES[model, dataset]
     return changed(base(model, dataset), FOUND.get((model, dataset), {}))
 
 
 def tuned_under(dataset: str) -> str:
-    """The protocol whose tuning splits a search uses."""
-    return "geom-gcn" if dataset in WEBKB else "development"
+    """The protocol whose tuning splits a search uses; "" for settings that are not searched for."""
+    return "" if dataset in GRAPHS else "time" if dataset == "ogbn-arxiv" else "geom-gcn" if dataset in WEBKB else "development"
 
 
 def searched(claim: Claim) -> bool:

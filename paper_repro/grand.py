@@ -21,9 +21,11 @@ def _first(model: str, *cells: Cell) -> list[Claim]:
 
 
 def _second(model: str, *cells: Cell) -> list[Claim]:
-    """Table 2: 100 random splits, Shchur's by the text, Gasteiger's by the released code; 20 draws of the weights each."""
-    data = (*PLANETOID, *CO, "ogbn-arxiv")
-    return row("2", model, dict(zip(data, cells, strict=True)), ("shchur", "development"), 100)
+    """Table 2: 100 random splits, Shchur's by the text, Gasteiger's by the released code; 20 draws of the weights each;
+    ogbn-arxiv is divided by time."""
+    *drawn, arxiv = cells
+    drawn = row("2", model, dict(zip((*PLANETOID, *CO), drawn, strict=True)), ("shchur", "development"), 100)
+    return [*drawn, Claim("2", "ogbn-arxiv", model, *arxiv, "time", 20)]
 
 
 CLAIMS = [
@@ -47,7 +49,7 @@ PAPER = Paper(
     CLAIMS,
     {
         "1": "Table 1, one split and 20 draws of the weights",
-        "2": "Table 2, random splits, largest component",
+        "2": "Table 2, random splits of the largest component (ogbn-arxiv: by time)",
     },
 )
 

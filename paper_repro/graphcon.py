@@ -36,12 +36,12 @@ CLAIMS = [
     *_heterophilic("GCN", (55.1, 5.2), (51.8, 3.1), (60.5, 5.3)),
     *_heterophilic("GAT", (52.2, 6.6), (49.4, 4.1), (61.9, 5.1)),
     *_heterophilic("MLP", (80.8, 4.8), (85.3, 3.3), (81.9, 6.4)),
-    Claim("mnist", "mnist-superpixels", "GraphCON-GCN", 98.68, None, "", 1, "[M]"),
-    Claim("mnist", "mnist-superpixels", "GraphCON-GAT", 98.91, None, "", 1),
-    Claim("ppi", "ppi", "GraphCON-GCN", 99.6, None, "", 1, unit="% (micro F1)"),
-    Claim("ppi", "ppi", "GraphCON-GAT", 99.4, None, "", 1, unit="% (micro F1)"),
-    Claim("zinc", "zinc", "GraphCON-GCN", 0.214, 0.004, "", 1, "[M]", unit="(mean absolute error)"),
-    Claim("zinc", "zinc", "GraphCON-GAT", 0.22, None, "", 1, "[M]", unit="(mean absolute error)"),
+    Claim("mnist", "mnist-superpixels", "GraphCON-GCN", 98.68, None, "graphs", 1, "[M]"),
+    Claim("mnist", "mnist-superpixels", "GraphCON-GAT", 98.91, None, "graphs", 1),
+    Claim("ppi", "ppi", "GraphCON-GCN", 99.6, None, "graphs", 1, unit="% (micro F1)"),
+    Claim("ppi", "ppi", "GraphCON-GAT", 99.4, None, "graphs", 1, unit="% (micro F1)"),
+    Claim("zinc", "zinc", "GraphCON-GCN", 0.214, 0.004, "graphs", 1, "[M]", unit="(mean absolute error)"),
+    Claim("zinc", "zinc", "GraphCON-GAT", 0.22, None, "graphs", 1, "[M]", unit="(mean absolute error)"),
 ]
 
 PAPER = Paper(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from graph_sources import GraphData
+
 from neuralpde.training import Named
 
 Split = str | int | tuple[str, int]
@@ -22,6 +24,7 @@ class Protocol:
         kind: as `datasets.load` calls the split.
         component: all nodes, or the largest connected component.
         most: how many splits there are; None for as many as are drawn.
+        graphs: whether the data set is one of many graphs.
     """
 
     name: str
@@ -29,6 +32,7 @@ class Protocol:
     kind: str
     component: Literal["all", "largest"]
     most: int | None = None
+    graphs: bool = False
 
     def reported(self, count: int) -> list[Split]:
         """The first `count` splits."""
@@ -41,9 +45,9 @@ class Protocol:
             return [(self.kind, seed) for seed in TUNING_SEEDS]
         return self.reported(3)
 
-    def source(self, dataset: str) -> Named:
-        """The labelled graph."""
-        return Named(dataset, component=self.component)
+    def source(self, dataset: str) -> Named | GraphData:
+        """The labelled graph, or the graphs."""
+        return GraphData(dataset) if self.graphs else Named(dataset, component=self.component)
 
 
 PROTOCOLS = {
@@ -59,13 +63,14 @@ PROTOCOLS = {
             "largest",
         ),
         Protocol("geom-gcn", "the ten Geom-GCN splits", "geom-gcn", "all", 10),
+        Protocol("time", "the split of OGB, by the year of a paper", "public", "all", 1),
+        Protocol(
+            "graphs",
+            "the data set's own sets of graphs (MNIST: some of the training images validate)",
+            "random",
+            "all",
+            1,
+            True,
+        ),
     )
 }
-
-NOT_READ = {
-    "ogbn-arxiv": "ogbn-arxiv needs the files of OGB (node-feat.csv.gz, edge.csv.gz, node-label.csv.gz, its split by time)",
-    "zinc": "ZINC-12k needs its graphs (train/val/test.pickle of Benchmarking GNNs) and a task for graphs",
-    "mnist-superpixels": "MNIST superpixels need their graphs (PyG: MNISTSuperpixels) and a task for graphs",
-    "ppi": "PPI needs its graphs (PyG: PPI) and a task with several labels a node",
-}
-"""Data sets of the papers that `datasets.load` does not read, and what they would take."""

@@ -1,4 +1,4 @@
-"""Models that the library's presets do not build: graph attention networks, and BLEND with its node encodings."""
+"""Models that the library's presets do not build: graph attention, known labels, and BLEND with its node encodings."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from neuralpde import BLEND, FitConfig, Graph, NodeClassifier, Transform, as_graph
 from neuralpde.encodings import deepwalk, laplacian_eigenvectors, personalized_pagerank, random_walk_returns
+from neuralpde.models import LabelInput
 from neuralpde.models.encoder import drop_into
-from neuralpde.training import seeded
+from neuralpde.training import Preset, seeded
 from neuralpde.transforms import KNN
 
 
@@ -64,6 +65,19 @@ class GATRecipe:
     def build(self, in_channels: int, num_classes: int, seed: int = 0) -> nn.Module:
         with seeded(seed):
             return GAT(in_channels, num_classes, self.hidden, self.heads, self.layers, self.dropout)
+
+
+@dataclass(frozen=True)
+class Labelled(Preset):
+    """An equation whose nodes know the labels of training nodes: all in evaluation, a random half in training."""
+
+    def build(self, in_channels: int, num_classes: int, seed: int = 0) -> nn.Module:
+        return LabelInput(super().build(in_channels + num_classes, num_classes, seed), num_classes)
+
+
+def labelled(preset: Preset) -> Labelled:
+    """The same that knows labels."""
+    return Labelled(**{f.name: getattr(preset, f.name) for f in dataclasses.fields(preset)})
 
 
 ENCODINGS = {

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from claims import Claim
-from configs import BASELINES, config
+from configs import config
 from recipes import over_time
 from running import TIMED
 
@@ -19,7 +19,7 @@ from neuralpde.training import Ledger, Summary, difference, published, reaches, 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A cell as we find it; accuracies in percent.
+    """A cell as we find it; accuracies and F1 scores in percent.
 
     Args:
         ours: None for not run.
@@ -40,20 +40,27 @@ class Outcome:
             return "-"
         d = difference(self.ours, _theirs(self.claim))
         errors = f" ({d.in_errors:+.1f} s.e.)" if math.isfinite(d.standard_error) and d.standard_error > 0 else ""
-        return f"{d.value:+.1f}{errors}"
+        return f"{d.value:+.{self.digits}f}{errors}"
+
+    @property
+    def digits(self) -> int:
+        """How many decimals are shown."""
+        return 1 if self.claim.percent else 3
 
 
 def outcome(claim: Claim, timed: bool, results: Path) -> Outcome | None:
     """A cell, read at T or (`timed`) at the time that validation chose; None for a model without time."""
-    if timed and claim.model in BASELINES:
+    if timed and not claim.chooses_time:
         return None
     scores = _scores(claim, timed, results)
     if not scores:
         return Outcome(claim, None, 0, 0, "not run")
-    ours = summarise({split: [100 * score for score in seeds.values()] for split, seeds in scores.items()})
+    unit = 100 if claim.percent else 1
+    ours = summarise({split: [unit * score for score in seeds.values()] for split, seeds in scores.items()})
     verdict = "no verdict"
     if claim.mean is not None and not claim.mark:
-        verdict = "met" if reaches(ours, _theirs(claim), margin=1.0) else "not met"
+        margin = 1.0 if claim.percent else 0.0  # a point is of a percentage
+        verdict = "met" if reaches(ours, _theirs(claim), margin, larger=claim.percent) else "not met"
     return Outcome(claim, ours, len(scores), max(map(len, scores.values())), verdict)
 
 
@@ -65,15 +72,14 @@ def _theirs(claim: Claim) -> Summary:
 
 
 def _scores(claim: Claim, timed: bool, results: Path) -> dict[str, dict[int, float]]:
-    """Split -> seed -> test accuracy, of the runs whose settings are those of `configs.py`."""
-    if not claim.protocol:
-        return {}
+    """Split -> seed -> test score, of the runs whose settings are those of `configs.py`."""
     recipe = config(claim.model, claim.dataset)
     name, recipe = (claim.model + TIMED, over_time(recipe)) if timed else (claim.model, recipe)
     wanted, found = settings(recipe), {}
     for row in _rows(results / f"{claim.dataset}-{claim.protocol}.jsonl"):
-        if row.get("recipe") == name and "test_accuracy" in row and _agree(row["settings"], wanted):
-            found.setdefault(row["split"], {}).setdefault(row["seed"], row["test_accuracy"])
+        score = row.get("test_accuracy", row.get("test_score"))
+        if row.get("recipe") == name and score is not None and _agree(row["settings"], wanted):
+            found.setdefault(row["split"], {}).setdefault(row["seed"], score)
     return found
 
 
