@@ -18,6 +18,7 @@ from .features import as_real, magnitude, node_features
 
 _SCALES = {"sum": "", "mean": ", mean", "root_mean": ", root mean"}
 NORMALIZATIONS = ("none", "sym", "sym_loops", "rw", "col")
+_KERNEL_OF_ONES = ("none", "rw")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,8 @@ class DirichletEnergy(Observable):
     changes too: look at `RayleighQuotient`, `Norm` and `EffectiveRank` with it. Attention that a field recomputes on its way
     is read by `AttentionEnergy`.
 
-    Computed in float64 from edge differences (tr X'LX cancels: in float32 it is noise below 1e-7 |X|^2). Nodes without
+    Computed from edge differences (tr X'LX cancels: in float32 it is noise below 1e-7 |X|^2), in float64; but differences of
+    float32 states are rounded to float32 where k = 1 and no gradient is wanted (2e-7 of E at most). Nodes without
     edges add nothing. In `"sym_loops"` a node that has a self-loop keeps it, others get one of weight 1 (as PyG's GCN).
 
     Args:
@@ -75,9 +77,10 @@ class DirichletEnergy(Observable):
         nodes = torch.as_tensor(graph.space.size(kernel.unsqueeze(1)), dtype=torch.float64, device=graph.device)
         factor = 1.0 if self.scale == "sum" else 2.0 / nodes
         scaled, total = divided_by(kernel, self.normalization), edge_energy(graph, self.weight)
+        divides = self.normalization not in _KERNEL_OF_ONES
 
         def energy(t: float, y: Tensor) -> Tensor:
-            return factor * total(scaled(as_real(node_features(graph, y, read))))
+            return factor * total(scaled(as_real(node_features(graph, y, read, wide=divides))))
 
         def root(t: float, y: Tensor) -> Tensor:
             z = scaled(as_real(node_features(graph, y, read)))
@@ -140,7 +143,7 @@ class RayleighQuotient(Observable):
 
 def kernel_vector(graph: Graph, normalization: str, weight: Tensor | None = None) -> Tensor:
     """`k` of `DirichletEnergy`'s table, `[nodes]` float64, positive: 1 where a node has no edges."""
-    if normalization in ("none", "rw"):
+    if normalization in _KERNEL_OF_ONES:
         return torch.ones(graph.num_nodes, dtype=torch.float64, device=graph.device)
     degree = _degree(graph, weight)
     if normalization == "sym_loops":
@@ -153,7 +156,7 @@ def kernel_vector(graph: Graph, normalization: str, weight: Tensor | None = None
 
 def divided_by(kernel: Tensor, normalization: str) -> Callable[[Tensor], Tensor]:
     """`x_i / k_i`, which leaves x as it is where k is 1 for every graph."""
-    return (lambda x: x) if normalization in ("none", "rw") else (lambda x: x / kernel.unsqueeze(1))
+    return (lambda x: x) if normalization in _KERNEL_OF_ONES else (lambda x: x / kernel.unsqueeze(1))
 
 
 def inner_product(graph: Graph, normalization: str, weight: Tensor | None = None) -> Tensor | None:

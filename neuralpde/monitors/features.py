@@ -12,13 +12,14 @@ from solvers import Space
 from ..graph import Graph
 
 
-def node_features(graph: Graph, y: Tensor, read: Callable[[Tensor], Tensor] | None) -> Tensor:
+def node_features(graph: Graph, y: Tensor, read: Callable[[Tensor], Tensor] | None, wide: bool = True) -> Tensor:
     """The features of a state, `[nodes, channels]`, in float64 (complex128).
 
     Args:
         graph: whose nodes they belong to.
         y: a state; leading axes of its features are folded into channels, `[nodes]` is one channel.
         read: from a state to node features; None takes the state itself.
+        wide: False leaves float32 as it is, for a reading that widens what it sums.
 
     Raises:
         ValueError: the features do not have one row per node.
@@ -31,6 +32,8 @@ def node_features(graph: Graph, y: Tensor, read: Callable[[Tensor], Tensor] | No
             "If the state is stack((q, p)) or the like, give read=pde.read."
         )
     x = x.movedim(-2, 0).reshape(graph.num_nodes, -1)
+    if x.dtype == torch.float32 and not wide:
+        return x
     return x.to(torch.complex128 if x.is_complex() else torch.float64)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 _BLOCK = 1 << 18  # edges x channels at a time: 2 MiB in float64
 
@@ -24,6 +25,26 @@ def edge_inner(edge_index: Tensor, a: Tensor, b: Tensor) -> Tensor:
 def edge_spread(edge_index: Tensor, s: Tensor, b: Tensor) -> Tensor:
     """`y_t += s_e (b_t - b_s)`, `y_s -= s_e (b_t - b_s)` over all edges, `[nodes, channels]`."""
     return _Spread.apply(edge_index, s, b)  # type: ignore[return-value]
+
+
+def edge_squares(pairs: Tensor, x: Tensor) -> Tensor:
+    """`|x_t - x_s|^2`, `[edges]` float64, of float32 `x` `[nodes, channels]`; no gradient.
+
+    A difference is rounded to float32, its square and their sum are not. Less than half of the time of `edge_inner` in
+    float64: both rows are read at once, and nothing is as wide as float64 but the block at hand.
+
+    Args:
+        pairs: `[edges, 2]`, t and s, or s and t.
+        x: the features.
+    """
+    size = max(1, _BLOCK // max(1, x.shape[1]))
+    signs = x.new_tensor([1.0, -1.0]).expand(min(size, len(pairs)), 2).contiguous()
+    out = torch.empty(len(pairs), dtype=torch.float64, device=x.device)
+    for start in range(0, len(pairs), size):
+        block = pairs[start : start + size]
+        step = F.embedding_bag(block, x, per_sample_weights=signs[: len(block)], mode="sum").to(torch.float64)
+        torch.linalg.vecdot(step, step, dim=1, out=out[start : start + size])
+    return out
 
 
 class _Inner(torch.autograd.Function):

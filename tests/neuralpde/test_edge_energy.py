@@ -5,7 +5,7 @@ import torch
 
 import neuralpde.operators.differences as operators
 from neuralpde import Graph
-from neuralpde.monitors import DirichletEnergy, EnergyOverVariance, RayleighQuotient, energy_density
+from neuralpde.monitors import DirichletEnergy, EnergyOverVariance, RayleighQuotient, differences, energy_density
 from neuralpde.monitors.differences import edge_energy
 
 LADDER = torch.tensor([[0, 1, 2, 3, 0, 4, 1], [1, 2, 3, 4, 4, 4, 3]])  # with a loop
@@ -67,5 +67,25 @@ def test_a_reading_gathers_each_undirected_edge_once(observable, monkeypatch):
     reading, rows = observable.on(graph), []
     blocks = operators._blocks
     monkeypatch.setattr(operators, "_blocks", lambda e, x: (rows.append(e.shape[1]), blocks(e, x))[1])
-    reading(0.0, torch.rand(36, 2))
-    assert rows == [graph.num_edges // 2]
+    squares = differences.edge_squares
+    monkeypatch.setattr(differences, "edge_squares", lambda pairs, x: (rows.append(pairs.shape[0]), squares(pairs, x))[1])
+    for dtype in (torch.float32, torch.float64):
+        reading(0.0, torch.rand(36, 2, dtype=dtype))
+        assert rows == [graph.num_edges // 2]
+        rows.clear()
+
+
+@pytest.mark.parametrize("normalization", ["none", "rw", "sym"])
+def test_float32_states_are_read_without_cancellation_or_underflow(normalization, monkeypatch):
+    """Near agreement, and as small as float32 can be: the energy is that of the same numbers in float64."""
+    graph = Graph.grid(7, 9)
+    noise = torch.randn(63, 5, generator=torch.Generator().manual_seed(0))
+    reading = DirichletEnergy(normalization).on(graph)
+    for x in (noise, 1.0 + 1e-6 * noise, 1e-15 * noise, 1e-30 * noise, 1e18 * noise):
+        exact = reading(0.0, x.double())
+        torch.testing.assert_close(reading(0.0, x), exact, rtol=2e-7, atol=0)
+        torch.testing.assert_close(reading(0.0, x.requires_grad_()).detach(), exact, rtol=1e-13, atol=0)
+    gathered = []
+    monkeypatch.setattr(operators, "_blocks", lambda e, x: gathered.append(x.dtype) or iter(()))
+    reading(0.0, noise.detach())
+    assert gathered == ([] if normalization != "sym" else [torch.float64])

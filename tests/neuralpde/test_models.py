@@ -51,7 +51,10 @@ def test_features_that_change_in_place_are_read_again():
     torch.testing.assert_close(encoder(x)[0], encoder.linear.bias)
 
 
-@pytest.mark.parametrize("x", [torch.rand(300, 400), torch.zeros(3, 4), bag_of_words().requires_grad_()], ids=str)
+STAY_DENSE = {"dense": torch.ones(300, 400), "small": torch.zeros(3, 4), "learnt": bag_of_words().requires_grad_()}
+
+
+@pytest.mark.parametrize("x", STAY_DENSE.values(), ids=STAY_DENSE)
 def test_dense_small_and_learnt_features_stay_dense(x):
     assert nonzeros(x) is None
 

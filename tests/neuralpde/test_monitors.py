@@ -137,11 +137,13 @@ def test_relabelling_changes_nothing(cls, arguments):
 
 @every
 def test_float32_states_are_reduced_in_float64(cls, arguments):
+    """To rounding in float64; where edge differences are taken in float32, to two roundings of a difference."""
     observable, paired = made(cls, arguments)
     graph = random_graph(8, 3)
     y = random_state(graph, paired, 4).float()
-    got = observable.on(graph)(0.0, y)
-    torch.testing.assert_close(got, observable.on(graph)(0.0, y.double()), rtol=1e-14, atol=0)
+    rounded = isinstance(observable, DirichletEnergy) and observable.normalization in ("none", "rw")
+    got, exact = observable.on(graph)(0.0, y), observable.on(graph)(0.0, y.double())
+    torch.testing.assert_close(got, exact, rtol=2 * 6e-8 if rounded else 1e-14, atol=0)
 
 
 @every
