@@ -7,12 +7,14 @@
 # VENV=.venv             where the environment is
 # TORCH_INDEX=<url>      take torch from this index first, for example PyTorch's index of CPU builds
 # PYTEST_ARGS="-x -k cg" more arguments for pytest
+# WORKERS=auto           processes that run the tests, one thread each: as many as there are cores, four at most
 # BENCH_ARGS="--only grand" more arguments for the benchmarks
 
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
 PYTEST_ARGS ?=
+WORKERS ?= auto
 QUICK ?=
 BENCH_ARGS ?=
 
@@ -20,6 +22,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 READY_LINT := $(VENV)/.ready-lint
+
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist worksteal
 
 .PHONY: help demo test test-slow test-gpu bench lint format clean
 
@@ -30,10 +34,10 @@ demo: $(READY)
 	$(BIN)/neuralpde demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -m "not slow and not gpu" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow and not gpu" $(PYTEST_ARGS)
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -q -m "not gpu" $(PYTEST_ARGS)
+	$(PYTEST) -m "not gpu" $(PYTEST_ARGS)
 
 test-gpu: $(READY)
 	$(BIN)/python -m pytest -q -m gpu $(PYTEST_ARGS)

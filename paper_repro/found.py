@@ -342,5 +342,18 @@ FOUND: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "hidden": 128,
         "layers": 2,
     },
+    ("GRAND-l", "photo"): {
+        "hidden": 64,
+        "t": 3.5824,
+        "arguments.heads": 4,
+        "arguments.attention_dim": 64,
+        "config.lr": 0.005561,
+        "config.weight_decay": 0.004708,
+        "input_dropout": 0.429,
+        "dropout": 0.465,
+        "arguments.source": False,
+        "config.optimizer": "adam",
+        "arguments.score": "pearson",
+    },
 }
 """What the one search found: (model, data set) -> settings that replace those of `base`, under every protocol."""
