@@ -36,10 +36,10 @@ def points(quick: bool) -> list[Point]:
     return found
 
 
-def _turn(one: tuple[int, int, str]) -> tuple[int, int]:
-    """Shallow ones first, then one seed after the other."""
+def _turn(one: tuple[int, int, str]) -> tuple[bool, int, int]:
+    """Shallow ones first; then one seed after the other, so that a stopped command leaves all depths of the first."""
     seed, depth, _ = one
-    return max(depth, 32), seed
+    return depth > 32, seed, depth
 
 
 def _rate(model: nn.Module) -> Row:
