@@ -33,6 +33,8 @@ _SCALE_ADVICE = {
     ),
     "stationary": "",
 }
+_SETTLED = 20.0
+"""|rate| t after which linear dynamics had the rate of their slowest mode, to 0.03 %, on Cora and on a grid."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,10 @@ class Diagnosis:
             return "within the bound" if rate <= theory.rate + 1e-9 else "above the bound"
         if abs(theory.rate) < 1e-12:
             return f"{rate:+.2g} from theory"
-        off = 100 * (rate / theory.rate - 1)
+        ratio = rate / theory.rate
+        if ratio > 2:
+            return f"{ratio:.3g} times what theory says"
+        off = 100 * (ratio - 1)
         return f"{abs(off):.2g} % {'more' if off > 0 else 'less'} than theory"
 
     @property
@@ -157,4 +162,15 @@ class Diagnosis:
     @property
     def notes(self) -> tuple[str, ...]:
         """Warnings, and what limits the fit and the verdict."""
-        return tuple(one for one in (*self.warnings, self.fit.note, self.verdict.note) if one)
+        return tuple(one for one in (*self.warnings, self.fit.note, self._too_early, self.verdict.note) if one)
+
+    @property
+    def _too_early(self) -> str:
+        """Where the fitted rate is not yet that of the slowest mode, of which theory speaks: when it will be."""
+        settled = _SETTLED / abs(self.theory.rate) if self.theory.kind == "exact" and self.theory.rate < 0 else 0.0
+        if settled <= self.t[-1] or not self.rate < 2 * self.theory.rate:
+            return ""
+        return (
+            f"theory speaks of the slowest mode, which is left alone after a {self.axis} of about {settled:.2g}; "
+            f"this run ends at {self.t[-1]:.4g}"
+        )

@@ -355,5 +355,20 @@ FOUND: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "config.optimizer": "adam",
         "arguments.score": "pearson",
     },
+    ("GRAND-l", "cs"): {
+        "config.lr": 0.02428,
+        "config.weight_decay": 0.004441,
+        "dropout": 0.6375,
+        "input_dropout": 0.4593,
+        "hidden": 64,
+        "config.optimizer": "adamax",
+        "arguments.heads": 2,
+        "arguments.attention_dim": 64,
+        "arguments.norm": "col",
+        "arguments.activation": "softmax",
+        "arguments.source": "detached",
+        "t": 4.925,
+    },
+    ("MLP", "photo"): {"config.lr": 0.004717, "config.weight_decay": 0.0001849, "dropout": 0.4214, "hidden": 64, "layers": 2},
 }
 """What the one search found: (model, data set) -> settings that replace those of `base`, under every protocol."""

@@ -49,7 +49,7 @@ def frequencies(section: Section, subject: Subject) -> None:
         heat = None
         if subject.run is not None:
             heat = heat_rate(graph, subject.run.pde.on(graph, subject.run.u0), found.normalization)
-        bands = band_energies(graph, u, t, normalization=found.normalization, heat=heat)
+        bands = band_energies(graph, u, t, normalization=found.normalization, heat=heat, ratio=None)
         axis = "time" if subject.run is not None else "layer"
         compared = " Dashed: what heat leaves of the first energies." if heat else ""
         return plots.spectrum(bands, xlabel=axis), (
@@ -85,7 +85,7 @@ def steps(section: Section, subject: Subject) -> None:
                 (-values.real).clamp_min(0), chosen, dt, xlabel="eigenvalue lambda of the dynamics, u' = -L u"
             ), (
                 f"What one step of dt = {dt:.4g} ({whose}) does to each frequency. A step is a filter: explicit Euler is a "
-                "graph convolution, implicit Euler personalised PageRank, black the exact flow. Beyond the dotted lines a "
+                "graph convolution, implicit Euler personalised PageRank, grey the exact flow. Beyond the dotted lines a "
                 "frequency grows from step to step, whatever the equation does."
             )
         method = name if fixed and _has_region(name) else "rk4"

@@ -56,12 +56,13 @@ def band_energies(
     heat: float | None = None,
     dense: bool | None = None,
     products: int = PRODUCTS,
+    ratio: float | None = 2.0,
 ) -> BandEnergies:
-    """Energy of features in octaves of the spectrum of a Laplacian: which frequencies survive.
+    """Energy of features in bands of the spectrum of a Laplacian: which frequencies survive.
 
-    With `L v_k = lambda_k v_k`, `c_k = <v_k, M z>`, band b holds `sum |c_k|^2` over `lambda_max 2^-b >= lambda_k >
-    lambda_max 2^-(b+1)`; the last band goes down to 0, and the kernel is a band of its own. L, M and z are those of
-    `DirichletEnergy`'s table. Under heat `u' = -kappa L u` every `|c_k|^2` falls as `exp(-2 kappa lambda_k t)`.
+    With `L v_k = lambda_k v_k`, `c_k = <v_k, M z>`, band b holds `sum |c_k|^2` over `lambda_max r^-b >= lambda_k >
+    lambda_max r^-(b+1)`, octaves for r = 2; the last band goes down to 0, and the kernel is a band of its own. L, M and z
+    are those of `DirichletEnergy`'s table. Under heat `u' = -kappa L u` every `|c_k|^2` falls as `exp(-2 kappa lambda_k t)`.
 
     Up to 3,000 nodes by all eigenvectors. Beyond, by filters `h_b(L)` that are polynomials: `<z, h_b(L) z>` with steps that
     are smooth, as wide as 11 / (2 products) in the angle `2 asin sqrt(lambda / lambda_max)`, and add up to 1. What lies
@@ -72,17 +73,21 @@ def band_energies(
         u: features, `[times, N, channels]` (or `[N, channels]`: one time).
         t: the times, layers or depths, `[times]`; None counts from 0.
         normalization: of the Laplacian (`DirichletEnergy`).
-        bands: octaves, besides the kernel.
+        bands: how many, besides the kernel.
         heat: kappa; the energies that heat of this rate would have are then predicted from the first.
         dense: use eigenvectors; None decides by size.
         products: with the Laplacian, of a time without eigenvectors.
+        ratio: r, above 1. None takes that with which the bands reach down to the smallest positive eigenvalue (on graphs
+            with hubs the lowest of six octaves holds nearly all of them); without eigenvectors 2.
 
     Raises:
-        ValueError: features or times that do not fit, no bands, a dense spectrum of too many nodes.
+        ValueError: features or times that do not fit, no bands, r <= 1, a dense spectrum of too many nodes.
         GraphError: a directed graph.
     """
     check_normalization(normalization)
     u, t = _checked(graph, u, t, bands)
+    if ratio is not None and not ratio > 1:
+        raise ValueError(f"ratio = {ratio}; expected a number above 1, by which the limits of a band differ")
     laplacian = Laplacian(
         graph,
         "none" if normalization == "none" else "sym",
@@ -98,10 +103,10 @@ def band_energies(
     if dense:
         if graph.num_nodes > _MOST:
             raise ValueError(f"{graph.num_nodes:,} nodes; all eigenvectors are computed up to {_MOST:,}: take dense=False")
-        return _by_eigenvectors(laplacian, z, t, after, bands, normalization)
+        return _by_eigenvectors(laplacian, z, t, after, bands, normalization, ratio)
     outside = outside_kernel(graph, kernel_vector(graph, normalization) * root)
     rough = torch.stack([outside(one) for one in z])
-    return _by_filters(laplacian, z, rough, t, after, bands, normalization, graph, products)
+    return _by_filters(laplacian, z, rough, t, after, bands, normalization, graph, products, ratio or 2.0)
 
 
 def _checked(graph: Graph, u: Tensor, t: Tensor | Sequence[float] | None, bands: int) -> tuple[Tensor, Tensor]:
@@ -111,27 +116,36 @@ def _checked(graph: Graph, u: Tensor, t: Tensor | Sequence[float] | None, bands:
             f"u has shape {tuple(u.shape)}; expected (times, {graph.num_nodes}, channels), as simulate(...).u has it"
         )
     if bands < 1:
-        raise ValueError(f"bands = {bands}; expected at least 1 octave")
+        raise ValueError(f"bands = {bands}; expected at least 1")
     at = torch.arange(len(u), dtype=torch.float64) if t is None else torch.as_tensor(t, dtype=torch.float64).detach().cpu()
     if at.shape != (len(u),):
         raise ValueError(f"{at.numel()} times for {len(u)} states; expected as many")
     return u, at
 
 
-def _octaves(largest: float, bands: int) -> Tensor:
+def _limits(largest: float, bands: int, ratio: float) -> Tensor:
     """`[bands + 1]`: 0, then the limits up to the largest eigenvalue."""
     powers = torch.arange(bands - 1, -1, -1, dtype=torch.float64)
-    return torch.cat([torch.zeros(1, dtype=torch.float64), largest * 2.0**-powers])
+    return torch.cat([torch.zeros(1, dtype=torch.float64), largest * ratio**-powers])
 
 
 def _by_eigenvectors(
-    laplacian: Laplacian, z: Tensor, t: Tensor, after: Tensor | None, bands: int, normalization: str
+    laplacian: Laplacian,
+    z: Tensor,
+    t: Tensor,
+    after: Tensor | None,
+    bands: int,
+    normalization: str,
+    ratio: float | None,
 ) -> BandEnergies:
     values, vectors = torch.linalg.eigh(laplacian.to_dense())
     modes = (vectors.mT @ z).square().sum(2).cpu()  # [times, N]
     values = values.cpu()
     largest = float(values[-1])
-    limits = _octaves(largest, bands)
+    if ratio is None:
+        positive = values[values > _ZERO * largest]
+        ratio = (largest / float(positive[0])) ** (1 / bands) if len(positive) else 2.0
+    limits = _limits(largest, bands, max(ratio, 1 + 1e-6))
     band = torch.bucketize(values, limits[1:-1] * (1 + _ZERO)) + 1  # an eigenvalue at a limit belongs below
     band[values <= _ZERO * largest] = 0
     one_hot = torch.nn.functional.one_hot(band, bands + 1)
@@ -162,9 +176,10 @@ def _by_filters(
     normalization: str,
     graph: Graph,
     products: int,
+    ratio: float,
 ) -> BandEnergies:
     bound = laplacian.bounds()[1]
-    limits = _octaves(min(spectral_radius(laplacian, rough[0], graph.space), bound), bands)
+    limits = _limits(min(spectral_radius(laplacian, rough[0], graph.space), bound), bands, ratio)
     energy, predicted = filtered(laplacian, rough, limits, bound, after, products)
     kernel = (z - rough).square().sum((1, 2)).cpu().unsqueeze(1)
     both = torch.cat([torch.zeros(1, 2, dtype=torch.float64), torch.stack([limits[:-1], limits[1:]], 1)])

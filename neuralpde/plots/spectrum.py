@@ -22,8 +22,8 @@ def spectrum(found: BandEnergies, *, xlabel: str = "time", title: str | None = N
     """Draw the energy in every band of eigenvalues (left, logarithmic), and the shares of those above the kernel (right).
 
     Low frequencies are dark, high ones light; the kernel, which diffusion keeps, is black, and left out of the shares, which
-    it would fill. Dashed lines are what heat makes
-    of the first energies, each mode times `exp(-2 kappa lambda t)`, if `found` holds them.
+    it would fill. Dashed lines are what heat makes of the first energies, each mode times `exp(-2 kappa lambda t)`, if
+    `found` holds them.
 
     Args:
         found: of `diagnosis.band_energies(graph, simulation.u, simulation.t)`.
@@ -75,15 +75,19 @@ def _shares(ax: Axes, t: NDArray[np.float64], energy: NDArray[np.float64], rough
     if share.size:
         ax.stackplot(t, share.T, colors=[c for c, take in zip(colours, rough, strict=True) if take], linewidth=0)
     ax.set_ylim(0, 100)
-    ax.set_ylabel("share of the energy above the kernel in %")
+    ax.set_ylabel("share above the kernel in %")
 
 
 def _labels(found: BandEnergies) -> list[str]:
     counts = [""] * len(found.limits) if found.modes is None else [f" ({int(n):,})" for n in found.modes]
     return [
-        ("kernel" if high == 0 else f"{low:.2g} to {high:.2g}") + count
+        ("kernel" if high == 0 else f"{_short(low)} to {_short(high)}") + count
         for (low, high), count in zip(found.limits.tolist(), counts, strict=True)
     ]
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if 100 <= value < 1e6 else f"{value:.2g}"
 
 
 def _colours(found: BandEnergies) -> list[str | tuple[float, float, float, float]]:

@@ -166,6 +166,18 @@ def test_mistakes_are_named():
         diagnose(Stack(1), GRID, u0=X)
 
 
+def test_a_run_that_ends_too_early_for_theory_says_when_it_would_not():
+    u0 = torch.randn(40, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = diagnose(Diffusion(), Graph.path(40), t=5.0, u0=u0)
+    assert found.comparison.endswith("times what theory says") and found.rate < 2 * found.theory.rate
+    [said] = [note for note in found.notes if "slowest mode" in note]
+    settled = float(said.split("about ")[1].split(";")[0])
+    assert settled == pytest.approx(20 / abs(found.theory.rate), rel=0.05) and "ends at 5" in said
+    later = diagnose(Diffusion(), Graph.path(40), t=settled, u0=u0)
+    assert later.rate == pytest.approx(found.theory.rate, rel=0.01)
+    assert not any("slowest mode" in note for note in later.notes)
+
+
 def test_the_figure_shows_fit_and_theory():
     figure = plots.diagnosis(diagnose(Diffusion(), GRID, t=20.0, u0=X))
     labels = [str(label) for label in figure.axes[0].get_legend_handles_labels()[1]]

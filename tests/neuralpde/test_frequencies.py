@@ -69,6 +69,21 @@ def test_a_mode_falls_into_its_own_band():
         assert float(found.energy.max()) == pytest.approx(9)
 
 
+def test_bands_reach_down_to_the_slowest_mode_where_asked():
+    """On a lollipop the octaves hold nearly all modes in the lowest; bands of equal ratio reach its slowest."""
+    graph = Graph.from_networkx(nx.lollipop_graph(30, 30))
+    values = torch.linalg.eigvalsh(Laplacian(graph, dtype=torch.float64).to_dense())
+    x = torch.randn(60, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    found = band_energies(graph, x, ratio=None)
+    low, high = found.limits[1].tolist()
+    step = float(found.limits[2, 1]) / high
+    assert low == 0 and high / step == pytest.approx(float(values[1]), rel=1e-9) and step > 2
+    assert int(found.modes.sum()) == 60
+    assert float(found.energy.sum()) == pytest.approx(float(x.square().sum()))
+    with pytest.raises(ValueError, match="ratio = 1"):
+        band_energies(graph, x, ratio=1.0)
+
+
 def test_filters_agree_with_eigenvectors_away_from_the_limits():
     """A mode in the middle of its octave: the polynomial band holds it to rounding, and its neighbours nothing."""
     graph = Graph.ring(200)
@@ -163,7 +178,7 @@ def test_what_is_wrong_is_said():
     for call, error, match in [
         (lambda: band_energies(GRID, X[:5]), ValueError, r"expected \(times, 63, channels\)"),
         (lambda: band_energies(GRID, X, [0.0, 1.0]), ValueError, "2 times for 1 states"),
-        (lambda: band_energies(GRID, X, bands=0), ValueError, "at least 1 octave"),
+        (lambda: band_energies(GRID, X, bands=0), ValueError, "at least 1"),
         (lambda: band_energies(GRID, X, normalization="symm"), ValueError, "sym"),
         (lambda: band_energies(Graph.from_edges(torch.tensor([[0, 1], [1, 2]])), X[:3]), GraphError, "undirected"),
         (lambda: band_energies(Graph.path(4000), torch.zeros(4000, 1), dense=True), ValueError, "dense=False"),

@@ -74,7 +74,7 @@ def recordings(sample: Sample, plan: Plan) -> Iterator[Row]:
     torch.manual_seed(0)
     largest = float(sample.graph.degree.max()) + 1  # of D - A, from below
     dt = _REAL * _LIMIT / largest
-    timed = plan.pick(200, 50, 5)
+    timed = plan.pick(60, 30, 5)
     yield recording(sample, "heat", Diffusion(), dt, round(30.0 / dt), timed, plan)
     yield recording(sample, "GRAND-nl", GRAND(sample.channels, attention="recomputed"), 1.0, 100, timed // 5, plan)
 
