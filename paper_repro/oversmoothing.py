@@ -150,7 +150,8 @@ def write(result: dict[str, list[Record]], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "results.json").write_text(json.dumps(_plain(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     (out / "results.md").write_text(markdown(result), encoding="utf-8")
-    picture(result["untrained"]).savefig(out / "results.png", dpi=130, bbox_inches="tight")
+    if result["untrained"]:
+        picture(result["untrained"]).savefig(out / "results.png", dpi=130, bbox_inches="tight")
 
 
 def _plain(value: object) -> object:

@@ -13,7 +13,7 @@ import numpy as np
 from ..diagnose_report import Diagnosis
 from ..report import Report
 from .diagnose_options import Diagnose
-from .diagnose_pictures import bottlenecks, frequencies, steps
+from .diagnose_pictures import bottlenecks, frequencies, portrait, steps
 from .diagnose_subject import Subject
 from .output import RunFolder, versions
 
@@ -69,6 +69,8 @@ def write_page(folder: RunFolder, options: Diagnose, subject: Subject, figure: F
         page.section("What to be careful about").text(*(f"{one[:1].upper()}{one[1:]}." for one in found.notes))
     frequencies(page.section("Which frequencies survive"), subject)
     steps(page.section("What a step does to them"), subject)
+    if subject.swings:
+        portrait(page.section("How it swings"), subject)
     bottlenecks(page.section("Where the graph squeezes"), subject)
     page.section("What was watched").table(_monitors(found))
     page.section("What to do").note(found.recommendation)

@@ -26,7 +26,8 @@ from ..diagnosis import (
     sensitivity,
 )
 from ..report import Section
-from .diagnose_subject import Subject, method_of
+from ..simulate import simulate
+from .diagnose_subject import MOST_NUMBERS, Subject, method_of
 from .part_of_graph import around
 
 _CHANNELS = 4  # of which a large graph's frequencies are read
@@ -34,6 +35,8 @@ _DENSE = 3000  # nodes of a dense spectrum
 _DRAWN = 600  # nodes without positions that are laid out
 _PASSES = 32  # channels, each a backward pass, of a sensitivity
 _SLOW = 30.0  # seconds of curvature
+_MODES = 1500  # nodes up to which the modes of a portrait are computed
+_TURNS, _FEW = 400, 40  # states that a portrait shows, and the fewest that show a curve
 
 
 def frequencies(section: Section, subject: Subject) -> None:
@@ -177,6 +180,37 @@ def _evaluated(subject: Subject) -> nn.Module:
     if subject.model is None:
         raise ValueError("there is neither an equation nor a network")
     return subject.model.eval()
+
+
+def portrait(section: Section, subject: Subject) -> None:
+    """Momentum against position: of the slowest modes where the force has them, else of some nodes."""
+
+    def draw() -> tuple[Figure, str]:
+        run, graph = subject.run, subject.graph
+        if run is None:
+            raise ValueError("a network has no momenta")
+        count = min(_TURNS, MOST_NUMBERS // max(1, 2 * run.u0.numel()))
+        if count < _FEW:
+            raise ValueError(f"{_FEW} states of {run.u0.numel():,} numbers, twice, are too many to keep")
+        t = torch.linspace(0, run.t, count, dtype=torch.float64)
+        with torch.no_grad():
+            y = simulate(run.pde, run.graph, run.u0, t, run.method, **run.options).solution.y
+        stiffness = getattr(run.pde.on(run.graph, run.u0), "stiffness", None)
+        until = f"Momentum against position, from time 0 (the dot) to {run.t:.4g}, in the first channel"
+        if stiffness is not None and stiffness.columnwise and stiffness.symmetric and graph.num_nodes <= _MODES:
+            values = torch.linalg.eigvalsh(stiffness.to_dense().detach())
+            still = int((values <= 1e-9 * values[-1]).sum())
+            shown = list(range(still, min(still + 3, len(values)))) or [0]
+            return plots.phase(y, modes=shown, stiffness=stiffness), (
+                f"{until}, of the slowest modes that swing. Undamped, a mode stays on the ellipse of its energy (dashed); "
+                "damping takes it inwards; if it goes outwards, the step is too large or the equation drives it."
+            )
+        nodes = sorted({0, graph.num_nodes // 3, 2 * graph.num_nodes // 3})
+        return plots.phase(y, nodes=nodes), (
+            f"{until}, of three nodes. Curves that close keep their energy, inward spirals lose it, outward ones gain it."
+        )
+
+    _try(section, "The portrait", draw)
 
 
 def _has_filter(name: str) -> bool:

@@ -14,7 +14,7 @@ from solvers import SolveOptions, UnknownName, choose, linear_flow, method_named
 
 from .. import datasets
 from ..datasets import resolve_graph
-from ..diagnose import diagnose
+from ..diagnose import diagnose, second_order
 from ..diagnose_checkpoint import Run, as_run, from_file
 from ..diagnose_layers import by_edges, convolutions, layer_states
 from ..diagnose_report import Diagnosis
@@ -26,7 +26,7 @@ from .problem import device_named, initial_features, make_problem, parse_list
 
 _LAYERS = 32  # of a network that is read layer by layer
 _T_END = 10.0
-_TIMES, _MOST_NUMBERS = 33, 20_000_000  # states that are kept for pictures
+_TIMES, MOST_NUMBERS = 33, 20_000_000  # states that are kept for pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +49,11 @@ class Subject:
     run: Run | None
     model: nn.Module | None
     states: Callable[[], tuple[Tensor, Tensor]]
+
+    @property
+    def swings(self) -> bool:
+        """Whether it is an equation of second order in time."""
+        return self.run is not None and second_order(self.run.pde.on(self.run.graph, self.run.u0))
 
 
 def subject_of(options: Diagnose) -> Subject:
@@ -147,7 +152,7 @@ def _copy(options: SolveOptions) -> Any:
 
 
 def _flow(run: Run) -> tuple[Tensor, Tensor]:
-    count = max(9, min(_TIMES, _MOST_NUMBERS // max(1, run.u0.numel())))
+    count = max(9, min(_TIMES, MOST_NUMBERS // max(1, run.u0.numel())))
     t = torch.linspace(0, run.t, count, dtype=torch.float64)
     options = _copy(run.options)
     linear = linear_flow(run.pde.on(run.graph, run.u0)) is not None

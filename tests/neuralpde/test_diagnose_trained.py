@@ -117,6 +117,10 @@ def test_the_page_of_an_equation_and_of_networks(tmp_path):
     page, count = figures(tmp_path)
     assert count == 4 and "what heat leaves" in page and "explicit Euler is a graph convolution" in page
     assert "Neighbours become alike" in page and "neighbours become alike (Rayleigh quotient x" in page
+    for pde, shown in (("wave", "slowest modes that swing"), ("graphcon", "of three nodes")):
+        assert main(["diagnose", "grid:5x5", "--pde", pde, "--u0", "random:4", "--out", str(tmp_path), "--quiet"]) == 0
+        page, count = figures(tmp_path)
+        assert count == 5 and "How it swings" in page and shown in page and "could not be drawn" not in page
     gat = ["diagnose", "karate", "--model", "gat", "--u0", "random:4", "--depths", "2,4", "--out", str(tmp_path), "--quiet"]
     assert main(gat) == 0
     page, count = figures(tmp_path)
