@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from solvers import SparseOperator
 
 from ..graph import Graph
 from .encoder import Encoder, drop_into, probability
@@ -89,5 +93,23 @@ class GCN(nn.Module):
         graph, u = read_inputs(x, edge_index, edge_weight, batch)
         for i, conv in enumerate(self.convs):
             u = F.dropout(u.relu(), self.dropout, self.training) if i else u
-            u = conv(u, graph.edge_index, graph.weight)
+            with _product(conv, graph):
+                u = conv(u, graph.edge_index, graph.weight)
         return u
+
+
+@contextmanager
+def _product(conv: nn.Module, graph: Graph) -> Iterator[None]:
+    """Let a `GCNConv` sum over neighbours by this library's product, which makes no array of edges x channels."""
+    if bool((graph.edge_index[0] == graph.edge_index[1]).any()):  # it appends loops to the edges, unless there are some
+        yield
+        return
+
+    def propagate(edge_index: Tensor, x: Tensor, edge_weight: Tensor) -> Tensor:
+        return SparseOperator(graph.loop_pattern, edge_weight).matvec(x)
+
+    conv.propagate = propagate  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del conv.propagate

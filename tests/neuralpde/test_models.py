@@ -259,6 +259,16 @@ def test_a_gcn_drops_the_nonzeros_of_its_features_and_is_pygs_in_evaluation():
             conv.bias.copy_(ours.bias.normal_())
     expected = last(first(x, graph.edge_index).relu(), graph.edge_index)
     assert torch.allclose(model.eval()(x, graph.edge_index), expected, atol=1e-5)
+    odd = torch.tensor([[0, 1, 2, 2, 7], [1, 2, 2, 0, 3]])  # directed, with a loop
+    for edges in (odd, odd[:, [0, 1, 3, 4]], torch.cat([odd, odd.flip(0)], 1)):
+        weight = torch.rand(edges.shape[1])
+        weight = (weight + 1).requires_grad_()
+        expected = last(first(x, edges, weight).relu(), edges, weight)
+        ours = model(x, edges, weight)
+        assert torch.allclose(ours, expected, atol=1e-5)
+        a, b = (torch.autograd.grad(out.square().sum(), weight)[0] for out in (ours, expected))
+        assert torch.allclose(a, b, rtol=1e-4, atol=1e-6)
+    assert "propagate" not in vars(model.convs[0])
     model.train()
     with torch.no_grad():
         draws = torch.stack([model.convs[0].lin(x) for _ in range(400)])
