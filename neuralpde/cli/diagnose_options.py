@@ -19,6 +19,8 @@ class Diagnose:
         model: Instead of an equation a network of PyG's with random weights: gcn, gat, sage, gin or gcnii.
         checkpoint: Instead of an equation a trained model: a file that neuralpde train left; several, separated by commas,
             are networks of several depths.
+        component: Part of a data set that a trained model is looked at on: all or largest (default: the one that it was
+            trained on, where the run.json of neuralpde train says so).
         depths: Numbers of layers of the network, separated by commas (default: layer by layer of one with 32).
         u0: Initial features, as in solve; random:C has C channels, which is the width of a network (default: random:16, and
             the graph's own features for a checkpoint).
@@ -38,6 +40,7 @@ class Diagnose:
     pde_options: dict[str, Any] = field(default_factory=dict)
     model: str = ""
     checkpoint: str = ""
+    component: str = ""
     depths: str = ""
     u0: str = ""
     t_end: float | None = None

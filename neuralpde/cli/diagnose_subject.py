@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from solvers import SolveOptions, UnknownName, choose, linear_flow, method_named
+from solvers import SolveOptions, UnknownName, choose, linear_flow, method_named, unknown
 
 from .. import datasets
 from ..datasets import resolve_graph
@@ -107,7 +108,7 @@ def _trained(options: Diagnose) -> Subject:
     files = [part.strip() for part in options.checkpoint.split(",") if part.strip()]
     models = [from_file(path).to(device) for path in files]
     kind = next((p.dtype for p in models[0].parameters() if p.is_floating_point()), _kind(options))
-    graph = _labelled(options.graph).to(kind).to(device)
+    graph = _labelled(options.graph, options.component or _component(Path(files[0]), options.graph)).to(kind).to(device)
     x = initial_features(graph, options.u0 or "features", options.seed).to(device, kind)
     energy, given = options.energy or None, _solver(options)
     if len(models) > 1:
@@ -129,12 +130,23 @@ def _trained(options: Diagnose) -> Subject:
     return Subject(Path(files[0]).name, run.graph, x, found, run, None, lambda: _flow(run))
 
 
-def _labelled(name: str) -> Graph:
+def _labelled(name: str, component: str) -> Graph:
     """The graph with the features that `neuralpde train` gives it."""
+    if component not in ("all", "largest"):
+        raise unknown("component", component, ("all", "largest"))
     try:
-        return as_graph(datasets.load(name))
+        return as_graph(datasets.load(name, component=component))  # type: ignore[arg-type]
     except UnknownName:
         return resolve_graph(name)
+
+
+def _component(checkpoint: Path, data: str) -> str:
+    """The part of a data set that a checkpoint was trained on, as the record of its run says."""
+    try:
+        config = json.loads((checkpoint.parent / "run.json").read_text(encoding="utf-8"))["config"]
+        return config["component"] if config["data"].lower() == data.lower() else "all"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "all"  # a checkpoint of another origin
 
 
 def _kind(options: Diagnose) -> torch.dtype:

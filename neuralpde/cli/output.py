@@ -19,6 +19,7 @@ from rich.table import Table
 
 from ..training.versions import commit as commit
 from ..training.versions import versions as versions
+from ..whole_file import replacing
 
 Record = Mapping[str, object]
 
@@ -93,9 +94,8 @@ class RunFolder:
             "commit": commit(),
             "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
         }
-        partial = self.path / ".run.json"
-        partial.write_text(json.dumps(finite(record), indent=2, default=str) + "\n", encoding="utf-8")
-        os.replace(partial, self.path / "run.json")
+        with replacing(self.path / "run.json") as partial:
+            partial.write_text(json.dumps(finite(record), indent=2, default=str) + "\n", encoding="utf-8")
         return record
 
 

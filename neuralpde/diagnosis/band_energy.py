@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -142,10 +143,10 @@ def _by_eigenvectors(
     modes = (vectors.mT @ z).square().sum(2).cpu()  # [times, N]
     values = values.cpu()
     largest = float(values[-1])
-    if ratio is None:
-        positive = values[values > _ZERO * largest]
-        ratio = (largest / float(positive[0])) ** (1 / bands) if len(positive) else 2.0
-    limits = _limits(largest, bands, max(ratio, 1 + 1e-6))
+    positive = values[values > _ZERO * largest]
+    if ratio is None and len(positive):
+        ratio = math.pow(largest / float(positive[0]), 1 / bands)
+    limits = _limits(largest, bands, max(ratio or 2.0, 1 + 1e-6))
     band = torch.bucketize(values, limits[1:-1] * (1 + _ZERO)) + 1  # an eigenvalue at a limit belongs below
     band[values <= _ZERO * largest] = 0
     one_hot = torch.nn.functional.one_hot(band, bands + 1)

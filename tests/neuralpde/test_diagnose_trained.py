@@ -1,12 +1,16 @@
 """Trained models from their checkpoints: in time, layer by layer, by depth; wrong files; and the page that shows them."""
 
+import os
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 
 from neuralpde import GCN, GRAND, CheckpointError, Diffusion, FitConfig, Graph, NodeClassifier, PDEBlock, diagnose, fit, save
 from neuralpde.cli import main
+from neuralpde.cli.diagnose_options import Diagnose
+from neuralpde.cli.diagnose_subject import subject_of
 from neuralpde.datasets import karate
 
 DATA = karate()
@@ -102,6 +106,31 @@ def test_the_page_of_a_checkpoint(files, tmp_path):
     assert count == 4 and "could not be drawn" not in page
     assert "trained, on 34 nodes" in page and "--checkpoint" in page
     assert [page.index(f">{heading}</h2>") for heading in HEADINGS] == sorted(page.index(f">{one}</h2>") for one in HEADINGS)
+
+
+@pytest.mark.skipif(not os.environ.get("NEURALPDE_DATA"), reason="CiteSeer: NEURALPDE_DATA is not set")
+def test_a_checkpoint_is_looked_at_on_the_part_that_it_was_trained_on(tmp_path, capsys):
+    train = [
+        "train",
+        "--data",
+        "citeseer",
+        "--pde",
+        "diffusion",
+        "--component",
+        "largest",
+        "--epochs",
+        "1",
+        "--out",
+        str(tmp_path),
+    ]
+    assert main([*train, "--quiet"]) == 0
+    options = Diagnose("CiteSeer", checkpoint=str(tmp_path / "checkpoint-seed0.pt"))
+    assert subject_of(options).graph.num_nodes == 2120
+    assert subject_of(replace(options, component="all")).graph.num_nodes == 3327
+    assert main(["diagnose", "citeseer", "--checkpoint", options.checkpoint, "--component", "lagest"]) == 2
+    assert "largest" in capsys.readouterr().err
+    (tmp_path / "run.json").unlink()
+    assert subject_of(options).graph.num_nodes == 3327
 
 
 def test_the_page_of_trained_depths(files, tmp_path):
