@@ -54,20 +54,21 @@ def _energy(ax: Axes, found: Diagnosis) -> None:
     drawn = values[np.isfinite(values) & (values > _FAINT)]
     if found.measured == "Hamiltonian":
         _line(ax, found.t, found.series["energy"], 5, "Dirichlet energy of the positions")
+    low, high = (np.log10(drawn.min()), np.log10(drawn.max())) if drawn.size else (0.0, 1.0)
+    room = 0.06 * (high - low) + 0.1
     if np.isfinite(fit.rate):
         t = np.linspace(*fit.window, 60)
         ax.plot(t, fit.line(t), color=PALETTE[1], linewidth=2.4, label=f"fit: {fit.rate:+.4g} per {found.unit}")
         if theory.kind != "none":
-            predicted = fit.line(t[:1]) * np.exp(theory.rate * (t - t[0]))
+            logs = (np.log(fit.line(t[:1])) + theory.rate * (t - t[0])) / np.log(10)
             most = "at most " if theory.kind == "bound" else ""
-            label = f"theory: {most}{theory.rate:+.4g}"
-            ax.plot(t, predicted, color="black", linestyle="--", linewidth=1.3, label=label)
+            out = ", leaves the frame" if logs[-1] > high + room else ""
+            shown = np.where(logs <= high + room, logs, np.nan)
+            ax.plot(t, 10**shown, color="black", linestyle="--", linewidth=1.3, label=f"theory: {most}{theory.rate:+.4g}{out}")
     if drawn.size and found.floor.max() > drawn.min():
         ax.plot(found.t, np.where(found.floor > _FAINT, found.floor, np.nan), ":", color=PALETTE[8], label="rounding")
     if drawn.size:
         log_values(ax)
-        low, high = np.log10(drawn.min()), np.log10(drawn.max())
-        room = 0.06 * (high - low) + 0.1
         ax.set_ylim(10 ** (low - room), 10 ** (high + room))
     ax.set_ylabel("energy")
     ax.legend(fontsize="small", framealpha=0.85)
