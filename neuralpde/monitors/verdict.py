@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +88,7 @@ def verdict(t: Numbers, energy: Numbers, norm: Numbers, rank: Numbers | None = N
     The energy alone says neither: it falls when features shrink and when they smooth. Scale is the norm |X|; shape is
     `E / |X|^2`, the Rayleigh quotient, free of scale. Values of shape at the rounding floor (10 eps)^2 count as the floor
     and are left out of the fitted rate, as are those of rank - 1 below 10 eps. A series that stops being finite is judged
-    until then, and the note says so.
+    until then, and the note says so; it also says from when on all features are 0, which is a scale that decays.
 
     Args:
         t: times, or depths, increasing, `[records]`.
@@ -120,8 +120,12 @@ def verdict(t: Numbers, energy: Numbers, norm: Numbers, rank: Numbers | None = N
     distance = _trend(at, rows["rank"][:end] - 1, 10 * eps) if "rank" in rows else None
     vanished = rows["norm"][:end] == 0
     shape = np.where(vanished, np.nan, shape[:end])
-    tiny = float(np.finfo(np.float64).tiny)
-    return Verdict(_trend(at, rows["norm"][:end], tiny), _trend(at, shape, (10 * eps) ** 2), distance, note)
+    scale = _trend(at, rows["norm"][:end], float(np.finfo(np.float64).tiny))
+    if end and vanished[-1] and not vanished.all():
+        first = at[np.flatnonzero(~vanished)[-1] + 1]
+        scale = replace(scale, word="decaying")  # whatever the slope before
+        note = "; ".join(one for one in (note, f"all features are 0 from t = {first:.4g} on (units that are dead)") if one)
+    return Verdict(scale, _trend(at, shape, (10 * eps) ** 2), distance, note)
 
 
 def _trend(t: NDArray[np.float64], values: NDArray[np.float64], floor: float) -> Trend:

@@ -141,6 +141,15 @@ def test_the_fit_ends_where_rounding_begins():
     assert math.isnan(fit_rate(t, 0 * t, np.zeros(101)).rate)
 
 
+def test_features_that_die_fade():
+    """Whatever the slope before: ReLUs without bias lose every positive entry in one layer."""
+    t, norm = [1, 2, 3, 4, 5, 6, 7, 8], [1.0, 1.2, 0.9, 1.1, 1.0, 0.0, 0.0, 0.0]
+    found = verdict(t, [0.5 * n * n for n in norm], norm)
+    assert found.scale.word == "decaying" and found.scale.change < 1e-300
+    assert "all features are 0 from t = 6 on" in str(found)
+    assert "0 from" not in str(verdict(t[:5], norm[:5], norm[:5]))
+
+
 def test_a_collapsing_rank_is_said_where_the_shape_is_kept():
     """Columns that turn into copies of one rough vector: the Rayleigh quotient does not show it."""
     rough = torch.tensor([1.0, -1.0] * 50, dtype=torch.float64).unsqueeze(1)
