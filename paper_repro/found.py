@@ -370,5 +370,17 @@ FOUND: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "t": 4.925,
     },
     ("MLP", "photo"): {"config.lr": 0.004717, "config.weight_decay": 0.0001849, "dropout": 0.4214, "hidden": 64, "layers": 2},
+    ("GRAND-l", "computers"): {
+        "hidden": 128,
+        "t": 3.249,
+        "arguments.heads": 4,
+        "arguments.attention_dim": 64,
+        "config.lr": 0.00353,
+        "config.weight_decay": 0.007675,
+        "input_dropout": 0.5973,
+        "dropout": 0.0873,
+        "arguments.source": False,
+        "config.optimizer": "adam",
+    },
 }
 """What the one search found: (model, data set) -> settings that replace those of `base`, under every protocol."""
