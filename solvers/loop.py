@@ -103,6 +103,8 @@ class _Loop:
             raise self._failure("max_steps", f"{plan.max_steps} steps were not enough (last step size {self.dt:.3g})")
         target = plan.end if self.method.dense_output else plan.stops[self.reached]
         left = plan.direction * (target - self.t)
+        if (count := self._unwatched(left)) > 1 and self._leap(count):
+            return
         lands = self.dt >= left * (1 - _MERGE)
         dt = left if lands else self.dt
         step = self.method.step(self.problem, self.t, plan.direction * dt, self.y, self.state)
@@ -112,6 +114,30 @@ class _Loop:
             self._accept(step, target if lands else self.t + plan.direction * dt, plan.direction * dt)
         else:
             self._reject(step, dt)
+
+    def _unwatched(self, left: float) -> int:
+        """How many equal steps there are before the next output, the next look at the state, and the limit of steps."""
+        plan = self.plan
+        watched = plan.callbacks or plan.events or plan.save not in ("final", "times")
+        if watched or self.controller.adaptive or self.method.dense_output:
+            return 1
+        until_look = _CHECK_EVERY - self.accepted % _CHECK_EVERY
+        return min(math.ceil(left / self.dt - _MERGE) - 1, until_look, plan.max_steps - self.accepted - self.rejected)
+
+    def _leap(self, count: int) -> bool:
+        """Take so many steps as one, if the method can."""
+        dt = self.plan.direction * self.dt
+        step = self.method.several(self.problem, self.t, dt, count, self.y, self.state)
+        if step is None:
+            return False
+        for _ in range(count):
+            self.t += dt  # rounded as one by one
+        self.y, self.state, self.work = step.y, step.state, self.work + step.work
+        self.accepted += count
+        self.rejected_in_a_row = 0
+        if self._is_time_to_look():
+            self._check_finite()
+        return True
 
     def _judge(self, step: Step, dt: float) -> tuple[Step, bool]:
         ratio = 0.0

@@ -37,7 +37,8 @@ class Semilinear(Protocol):
 class Partitioned(Protocol):
     """`y = stack((q, p))`: `q' = velocity(t, p)`, `p' = force(t, q) - damping p`; damping is 0 where there is none.
 
-    A field that says `unit_mass = True` promises that velocity(t, p) is p.
+    A field that says `unit_mass = True` promises that velocity(t, p) is p. It may offer `kicks(y, dt, keep, count)`: so many
+    steps `p <- keep p + dt force(q)`, `q <- q + dt p` at once, or None where it would take them one by one.
     """
 
     damping: Tensor | float

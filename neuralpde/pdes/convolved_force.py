@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..operators.dense import goes_through_onednn, linear, project, tanh
 
-_NAMES: dict[Callable[[Tensor], Tensor] | None, str] = {None: "none", torch.relu: "relu", tanh: "tanh"}
+NAMES: dict[Callable[[Tensor], Tensor] | None, str] = {None: "none", torch.relu: "relu", tanh: "tanh"}
 
 
 def convolved_force(
@@ -32,11 +32,11 @@ def convolved_force(
         gamma: restoring force.
     """
     given = (x,) if bias is None else (x, bias)
-    if activation not in _NAMES or not goes_through_onednn(gathered, weight, *given):
+    if activation not in NAMES or not goes_through_onednn(gathered, weight, *given):
         push = project(gathered, weight, bias)
         push = push if activation is None else activation(push)
         return torch.add(push, x, alpha=-gamma) if gamma else push
-    name = _NAMES[activation]
+    name = NAMES[activation]
     if torch.is_grad_enabled() and any(v.requires_grad for v in (gathered, weight, *given)):
         return _ConvolvedForce.apply(name, gamma, gathered, x, weight, bias)  # type: ignore[return-value]
     out = linear(gathered, weight, bias, name)
@@ -61,25 +61,30 @@ class _ConvolvedForce(torch.autograd.Function):
             to_gathered, to_weight, to_bias = _again(ctx, (gathered, weight, bias), g)
             return None, None, to_gathered, to_x, to_weight, to_bias
         g = g.contiguous()
-        through = g if z is None else _DERIVATIVES[ctx.name](g, z)
+        through = g if z is None else DERIVATIVES[ctx.name](g, z)
         to_gathered = linear(through, weight.t()) if ctx.needs_input_grad[2] else None
         to_weight = linear(through.t(), gathered).t() if ctx.needs_input_grad[4] else None
         return None, None, to_gathered, to_x, to_weight, through.sum(0) if ctx.needs_input_grad[5] else None
 
 
-_DERIVATIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+DERIVATIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "relu": lambda g, z: torch.ops.aten.threshold_backward(g, z, 0.0),
     "tanh": torch.ops.aten.tanh_backward,
 }
+
+
+def composed_force(gathered: Tensor, weight: Tensor, bias: Tensor | None, name: str) -> Tensor:
+    """`sigma(S W + b)` by the usual operations; sigma is "none", "relu" or "tanh"."""
+    out = gathered @ weight
+    out = out if bias is None else out + bias
+    return {"none": torch.clone, "relu": torch.relu, "tanh": torch.tanh}[name](out)
 
 
 def _again(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None], g: Tensor) -> list[Tensor | None]:
     """The gradient by the usual operations, so that it can be differentiated again."""
     gathered, weight, bias = inputs
     with torch.enable_grad():
-        out = gathered @ weight
-        out = out if bias is None else out + bias
-        out = {"none": torch.clone, "relu": torch.relu, "tanh": torch.tanh}[ctx.name](out)
+        out = composed_force(gathered, weight, bias, ctx.name)
     needed = [ctx.needs_input_grad[i] for i in (2, 4, 5)]
     wanted = [v for v, is_needed in zip(inputs, needed, strict=True) if v is not None and is_needed]
     found = iter(torch.autograd.grad(out, wanted, g, create_graph=True))

@@ -11,7 +11,10 @@ from torch import Tensor
 
 from solvers import LinearFlow, LinearOperator, Space
 
-from .convolved_force import convolved_force
+from ..operators.base import GraphOperator
+from ..operators.dense import goes_through_onednn
+from .convolved_force import NAMES, convolved_force
+from .convolved_kicks import ConvolvedKicks, Kicks, run
 from .coupling import Convolution, GraphAttention
 from .coupling_attention import DotAttention, HeldAttention
 from .coupling_residual import Residual
@@ -54,6 +57,25 @@ class CoupledOscillators:
         if self.activation is not None:
             push = self.activation(push)
         return _less(push, self.gamma, q)
+
+    def kicks(self, y: Tensor, dt: float, keep: float, count: int) -> Tensor | None:
+        """`count` steps `p <- keep p + dt force(q)`, `q <- q + dt p` at once, or None where that is slower or not possible.
+
+        It is for a graph convolution with the same weights in all of them.
+        """
+        coupling, gamma, name = self.coupling, self.gamma, NAMES.get(self.activation)
+        if not isinstance(coupling, Convolution) or coupling.weight.dt is not None or name is None or y.dim() != 3:
+            return None
+        adjacency, (weight, bias) = coupling.adjacency, coupling.weights(0.0)
+        fixed = isinstance(adjacency, GraphOperator) and not adjacency.matrix.values.requires_grad
+        if isinstance(gamma, Tensor) or not fixed or not goes_through_onednn(y[0], weight, *(() if bias is None else (bias,))):
+            return None
+        how = Kicks(count, dt, keep, float(gamma), name)
+        if torch.is_grad_enabled() and any(v is not None and v.requires_grad for v in (y, weight, bias)):
+            return ConvolvedKicks.apply(y, weight, bias, adjacency, how)  # type: ignore[return-value]
+        out = y.detach().clone(memory_format=torch.contiguous_format)
+        run(out, weight.detach(), None if bias is None else bias.detach(), adjacency, how, keep=False)
+        return out
 
     def energy(self, t: Tensor | float, y: Tensor, space: Space) -> Tensor:
         """`H = 1/2 |p|^2 + gamma/2 |q|^2 - 1/2 <q, A q W>`, `[graphs]`, for a linear force with symmetric W.

@@ -92,6 +92,10 @@ class Integrator(ABC):
     def step(self, problem: Problem, t: float, dt: float, y: Tensor, state: object) -> Step:
         """One step from `(t, y)` to `t + dt`: pure, no randomness, no hidden cache."""
 
+    def several(self, problem: Problem, t: float, dt: float, count: int, y: Tensor, state: object) -> Step | None:
+        """`count` equal steps between which nobody looks, as one; None where they are taken one by one."""
+        return None
+
     @property
     def name(self) -> str:
         return type(self).__name__

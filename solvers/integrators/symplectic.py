@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..protocols import Partitioned, Problem, Work, as_time
+from ..transformed import may_be_transformed
 from .base import Integrator, Step
 from .kick import kick_and_drift
 
@@ -105,6 +106,14 @@ class SymplecticEuler(Integrator):
             new = torch.add(new, field.damping * p, alpha=-dt)
         q = torch.add(q, _velocity(field, t + dt, new), alpha=dt)
         return Step(torch.stack((q, new)), work=Work(evaluations=1))
+
+    def several(self, problem: Problem, t: float, dt: float, count: int, y: Tensor, state: object) -> Step | None:
+        field, damping = problem.field, getattr(problem.field, "damping", None)
+        kicks = getattr(field, "kicks", None) if getattr(field, "unit_mass", False) else None
+        if kicks is None or isinstance(damping, Tensor) or may_be_transformed(y):
+            return None
+        new = kicks(y, dt, 1 - dt * field.damping, count)  # type: ignore[union-attr]
+        return None if new is None else Step(new, work=Work(evaluations=count))
 
     def undo(self, problem: Problem, t: float, dt: float, y: Tensor) -> Tensor:
         """The state a step before: `q_n = q_{n+1} - dt velocity`, `p_n = (p_{n+1} - dt force) / (1 - damping dt)`."""
