@@ -113,7 +113,8 @@ class _Backward:
             return parts
         state = self._restart(first, first.y, [x.clone() for x in first.own])
         span = range(first.index, first.index + (end - first.index - 1) // stride * stride)
-        for index, _, step in repeated(self.run, self.problem, span, first.y, state):
+        ends = range(first.index + stride - 1, end, stride)
+        for index, _, step in repeated(self.run, self.problem, span, first.y, state, ends):
             if (index + 1 - first.index) % stride == 0:
                 parts.append(mark(index + 1, step.y, step.state, self.problem))
         return parts

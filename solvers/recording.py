@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from .integrators.base import Step
+from .integrators.base import Integrator, Step
 from .integrators.wrapping import Wrapping
 from .protocols import Problem, Work
 from .structure import rebind, tensors
@@ -78,6 +78,15 @@ class Tape:
                 self.stride *= 2
                 self.marks = [m for m in self.marks if m.index % self.stride == 0]
 
+    def passed(self, t: float, dt: float) -> None:
+        """A step that was taken as one with the step before it: there is no state at its start."""
+        self.times.append(t)
+        self.attempts.append([dt])
+
+    def free(self, index: int) -> int:
+        """How many steps there are from `index` on until the next one that may have a mark."""
+        return self.stride - index % self.stride if self.room is not None else len(self.times) + 1_000_000
+
     def step_containing(self, t: float) -> int:
         """The index of the step in which a time after the initial one lies; a boundary belongs to the step before it."""
         sign = 1.0 if self.attempts[0][-1] > 0 else -1.0
@@ -113,6 +122,26 @@ class Recorder(Wrapping):
         self.tape.attempt(state.index, t, dt, y, state.inner, problem)
         step = self.method.step(problem, t, dt, y, state.inner)
         return replace(step, state=_Numbered(step.state, state.index + 1), retry=_Numbered(step.retry, state.index))
+
+    def several(self, problem: Problem, t: float, dt: float, count: int, y: Tensor, state: object) -> Step | None:
+        """So many steps, in parts that end where there may be a mark."""
+        if not isinstance(state, _Numbered) or type(self.method).several is Integrator.several:
+            return None
+        index, inner, work, done = state.index, state.inner, Work(), 0
+        while done < count:
+            part = min(count - done, self.tape.free(index))
+            step = self.method.several(problem, t, dt, part, y, inner) if part > 1 else None
+            if step is None:
+                if done == 0 and part > 1:
+                    return None
+                part, step = 1, self.method.step(problem, t, dt, y, inner)
+            self.tape.attempt(index, t, dt, y, inner, problem)
+            for _ in range(part - 1):
+                t += dt
+                self.tape.passed(t, dt)
+            t += dt
+            y, inner, work, index, done = step.y, step.state, work + step.work, index + part, done + part
+        return Step(y, state=_Numbered(inner, index), work=work)
 
 
 def own_tensors(state: object, problem: Problem) -> list[Tensor]:

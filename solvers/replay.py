@@ -7,6 +7,7 @@ with the t_n and dt_n of the forward solve as constants.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -79,7 +80,8 @@ def replay(
 ) -> tuple[dict[int, Tensor], Tensor, object]:
     """The recorded steps `span` from `(y, state)`: the outputs in them, and where they lead."""
     found: dict[int, Tensor] = {}
-    for index, start, step in repeated(run, problem, span, y, state):
+    ends = sorted({at for index in wanted for at in (index - 1, index) if at in span})  # a step with an output is one by itself
+    for index, start, step in repeated(run, problem, span, y, state, ends):
         at = _inside(problem, run.tape.times[index], run.end(index), start, step)
         for which, time in wanted.get(index, ()):
             found[which] = at(time)
@@ -94,17 +96,39 @@ def restart(run: Recorded, problem: Problem, mark: Mark, y: Tensor, own: Sequenc
     return rebind(mark.state, list(mark.placeholders), list(own))
 
 
-def repeated(run: Recorded, problem: Problem, span: range, y: Tensor, state: object) -> Iterator[tuple[int, Tensor, Step]]:
-    """The recorded steps `span` from `(y, state)`, one by one: index, state at the start, step."""
-    for index in span:
+def repeated(
+    run: Recorded, problem: Problem, span: range, y: Tensor, state: object, ends: Sequence[int] | None = None
+) -> Iterator[tuple[int, Tensor, Step]]:
+    """The recorded steps `span` from `(y, state)`: index, state at the start, step.
+
+    One by one, or with `ends` those between two of these indices at once where the method can: then the index is that of the
+    last of them, and the state that before the first.
+    """
+    index, method = span.start, run.task.method
+    while index < span.stop:
         t, attempts = run.tape.times[index], run.tape.attempts[index]
-        for dt in attempts[:-1]:
-            state = run.task.method.step(problem, t, dt, y, state).retry
-        step = run.task.method.step(problem, t, attempts[-1], y, state)
+        count = 1 if ends is None else _alike(run.tape, index, span, ends)
+        step = method.several(problem, t, attempts[-1], count, y, state) if count > 1 else None
+        if step is None:
+            count = 1
+            for dt in attempts[:-1]:
+                state = method.step(problem, t, dt, y, state).retry
+            step = method.step(problem, t, attempts[-1], y, state)
         if step.status != "ok":
             raise IntegrationError(f"{_lost(run, t)}: {step.message or step.status}", step.status)
-        yield index, y, step
+        index += count
+        yield index - 1, y, step
         y, state = step.y, step.state
+
+
+def _alike(tape: Tape, index: int, span: range, ends: Sequence[int]) -> int:
+    """How many steps from `index` on are of one size, accepted at once, and before or at the next of the ends."""
+    after = bisect_left(ends, index)
+    last = min(ends[after] if after < len(ends) else span.stop - 1, span.stop - 1)
+    first, count = tape.attempts[index], 1
+    while len(first) == 1 and index + count <= last and tape.attempts[index + count] == first:
+        count += 1
+    return count
 
 
 def _inside(problem: Problem, start: float, end: float, y: Tensor, step: Step) -> Callable[[float], Tensor]:

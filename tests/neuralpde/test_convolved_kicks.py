@@ -99,3 +99,19 @@ def test_a_blow_up_is_placed_at_its_step():
         simulate(pde, GRAPH, features(), 100.0, "symplectic_euler", dt=0.5, save="final", stability_check=False)
     assert error.value.status == "nonfinite" and 0 < error.value.solution.stats.accepted < 64
     assert error.value.solution.y.isfinite().all()
+
+
+@pytest.mark.parametrize("steps", [90, 300])
+def test_checkpoints_take_them_too(steps, leaps):
+    """Forwards and backwards: the gradient is that of backpropagation, with an output between and one at the end."""
+    pde, found = graphcon("tanh", alpha=0.1), []
+    for gradient in ("backprop", "checkpoint"):
+        u0, leaps[:] = features().requires_grad_(), []
+        run = simulate(pde, GRAPH, u0, [0.0, 1.234, steps * 0.05], "symplectic_euler", dt=0.05, gradient=gradient)
+        loss = run.u[1].square().sum() + run.u[2].sum()
+        found.append([run.u.detach(), *torch.autograd.grad(loss, [u0, pde.weight, pde.bias])])
+        assert run.stats.accepted == steps + 1
+        taken, pieces = sum(leaps), len(leaps)
+        assert taken > (1.5 if gradient == "checkpoint" else 0.9) * steps and pieces < taken / 3
+    for one, other in zip(*found, strict=True):
+        assert float((one - other).norm() / one.norm()) < 2e-5
