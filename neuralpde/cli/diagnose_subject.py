@@ -63,6 +63,8 @@ def subject_of(options: Diagnose) -> Subject:
         raise ValueError("give --model, a network with random weights, or --checkpoint, a trained one")
     if options.checkpoint:
         return _trained(options)
+    if options.component:
+        raise ValueError(f"component = {options.component!r} is for trained models: give --checkpoint, or leave it out")
     return _network(options) if options.model else _equation(options)
 
 

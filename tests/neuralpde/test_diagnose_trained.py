@@ -163,6 +163,7 @@ def test_wrong_use_of_the_verb(files, capsys):
         (["--checkpoint", str(files / "grand.pt"), "--model", "gcn"], "or --checkpoint, a trained one"),
         (["--checkpoint", str(files / "grand.pt"), "--depths", "2,4"], "have theirs"),
         (["--checkpoint", f"{files / 'gcn4.pt'},{files / 'gcn4.pt'}"], "equally many convolutions"),
+        (["--component", "largest"], "is for trained models"),
     ]:
         assert main(["diagnose", "karate", *extra, "--out", str(files / "out"), "--quiet"]) == 2
         assert match in capsys.readouterr().err
