@@ -31,7 +31,7 @@ REMARKS: Mapping[tuple[str, str, str], str] = dict(
         *_beside(f"{_ELSEWHERE}; they validate on 1360 nodes and not on 210", ["GRAND-l"], ["cora"], ["shchur"]),
         *_beside(f"three layers of four heads: {_ELSEWHERE}", ["GAT"], ["cora"], ["public", "shchur"]),
         *_beside(
-            "8 trials, fits of at most 100 epochs that end after 25 without a better one, for their cost; 250 in the released code",
+            "8 trials, fits of at most 100 epochs that end after 25 without a better one, for their cost (released: 250)",
             ["GRAND-l"],
             ["cs"],
             ["development", "shchur"],
