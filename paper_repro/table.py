@@ -48,6 +48,7 @@ settings, versions, commit and seconds; a run that is there is not repeated, and
 * Met: ours >= published - max(1.0 point, 1.96 standard errors of the difference). The published error is the deviation over
   the root of the number of splits (of draws of the weights on the one public split). Where the published deviation is not
   confirmed, the error is ours alone.
+* Not met, by: how much better ours would have to be.
 * A mean absolute error is met when ours <= published + 1.96 standard errors of the difference.
 * A number marked [mem] or [M] was not confirmed from the paper's text: no verdict.
 * Read at T: at the model's own time. Time on validation: the output time is chosen by validation accuracy after every epoch,
@@ -147,6 +148,7 @@ def _cells(found: Outcome | None) -> list[str]:
     spread = f" ± {found.ours.std:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]" if found.ours.count > 1 else ""
     notes = [found.verdict]
     if found.verdict == "not met":
+        notes = [f"not met, by {found.short:.{digits + 1}f}"]
         notes += [] if searched(found.claim) else ["settings not searched for"]
         notes += [why] if (why := remark(found.claim)) else []
     return [f"{found.ours.mean:.{digits}f}{spread}", f"{found.splits} × {found.seeds}", found.gap, "; ".join(notes)]

@@ -43,6 +43,15 @@ class Outcome:
         return f"{d.value:+.{self.digits}f}{errors}"
 
     @property
+    def short(self) -> float:
+        """By how much ours would have to be better for "met"; 0 where it is met or not judged."""
+        if self.ours is None or self.verdict != "not met":
+            return 0.0
+        d = difference(self.ours, _theirs(self.claim))
+        behind = -d.value if self.claim.percent else d.value
+        return behind - max(_margin(self.claim), 1.96 * d.standard_error if math.isfinite(d.standard_error) else 0.0)
+
+    @property
     def digits(self) -> int:
         """How many decimals are shown."""
         return 1 if self.claim.percent else 3
@@ -59,9 +68,12 @@ def outcome(claim: Claim, timed: bool, results: Path) -> Outcome | None:
     ours = summarise({split: [unit * score for score in seeds.values()] for split, seeds in scores.items()})
     verdict = "no verdict"
     if claim.mean is not None and not claim.mark:
-        margin = 1.0 if claim.percent else 0.0  # a point is of a percentage
-        verdict = "met" if reaches(ours, _theirs(claim), margin, larger=claim.percent) else "not met"
+        verdict = "met" if reaches(ours, _theirs(claim), _margin(claim), larger=claim.percent) else "not met"
     return Outcome(claim, ours, len(scores), max(map(len, scores.values())), verdict)
+
+
+def _margin(claim: Claim) -> float:
+    return 1.0 if claim.percent else 0.0  # a point is of a percentage
 
 
 def _theirs(claim: Claim) -> Summary:

@@ -86,6 +86,7 @@ def test_an_error_and_an_f1_score_are_judged(tmp_path):
         else:
             assert (found.verdict, found.gap[:4]) == expected
         assert verdict.outcome(cell, True, folder) is None
+        assert (found.short > 0) == (found.verdict == "not met")
 
 
 def test_grand_knows_labels_of_arxiv_and_settings_reach_it():

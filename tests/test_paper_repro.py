@@ -130,7 +130,7 @@ def test_a_verdict_follows_the_rule(tmp_path):
     )
     page = table.text(tmp_path)
     row = "| cora | GRAND-l | 83.6 ± 1 | 84.5 ± 1.3 [82.4, 86.6] | 4 × 2 | +0.9 (+1.4 s.e.) | met | 80.0 | 1 × 1 | -3.6 |"
-    assert f"{row} not met |" in page
+    assert f"{row} not met, by 2.60 |" in page and timed.short == pytest.approx(2.6) and found.short == 0
 
 
 def test_what_tunes_is_not_what_is_reported():
