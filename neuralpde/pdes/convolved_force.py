@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -58,7 +59,9 @@ class _ConvolvedForce(torch.autograd.Function):
         gathered, weight, bias, z = ctx.saved_tensors
         to_x = -ctx.gamma * g if ctx.needs_input_grad[3] and ctx.gamma else None
         if torch.is_grad_enabled():
-            to_gathered, to_weight, to_bias = _again(ctx, (gathered, weight, bias), g)
+            needed = [ctx.needs_input_grad[i] for i in (2, 4, 5)]
+            compose = partial(composed_force, name=ctx.name)
+            to_gathered, to_weight, to_bias = gradients_again(compose, (gathered, weight, bias), needed, g)
             return None, None, to_gathered, to_x, to_weight, to_bias
         g = g.contiguous()
         through = g if z is None else DERIVATIVES[ctx.name](g, z)
@@ -80,12 +83,17 @@ def composed_force(gathered: Tensor, weight: Tensor, bias: Tensor | None, name: 
     return {"none": torch.clone, "relu": torch.relu, "tanh": torch.tanh}[name](out)
 
 
-def _again(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None], g: Tensor) -> list[Tensor | None]:
-    """The gradient by the usual operations, so that it can be differentiated again."""
-    gathered, weight, bias = inputs
+def gradients_again(
+    compose: Callable[..., Tensor], inputs: Sequence[Tensor | None], needed: Sequence[bool], g: Tensor
+) -> list[Tensor | None]:
+    """The gradients of `compose(*inputs)` by the usual operations, so that they can be differentiated again; None if unneeded.
+
+    They are taken at aliases: where one input was made from another (a state, from the weights of the steps before it), that
+    way is not this function's to go.
+    """
     with torch.enable_grad():
-        out = composed_force(gathered, weight, bias, ctx.name)
-    needed = [ctx.needs_input_grad[i] for i in (2, 4, 5)]
-    wanted = [v for v, is_needed in zip(inputs, needed, strict=True) if v is not None and is_needed]
+        aliases = [None if v is None else v.view_as(v) for v in inputs]
+        out = compose(*aliases)
+    wanted = [alias for alias, is_needed in zip(aliases, needed, strict=True) if alias is not None and is_needed]
     found = iter(torch.autograd.grad(out, wanted, g, create_graph=True))
     return [next(found) if is_needed else None for is_needed in needed]

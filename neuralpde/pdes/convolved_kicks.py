@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +12,26 @@ from torch import Tensor
 from solvers import LinearOperator
 
 from ..operators.dense import linear
-from .convolved_force import DERIVATIVES, composed_force
+from .convolved_force import DERIVATIVES, composed_force, gradients_again
+
+
+@dataclass(frozen=True)
+class Kicks:
+    """The numbers of equal steps of symplectic Euler.
+
+    Args:
+        count: how many.
+        dt: of each.
+        keep: what damping leaves of p in one.
+        gamma: restoring force.
+        activation: sigma, "none", "relu" or "tanh".
+    """
+
+    count: int
+    dt: float
+    keep: float
+    gamma: float
+    activation: str
 
 
 class ConvolvedKicks(torch.autograd.Function):
@@ -32,7 +53,8 @@ class ConvolvedKicks(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
         y, weight, bias, *kept = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return (*_again(ctx, (y, weight, bias), g), None, None)
+            compose = partial(_composed, adjacency=ctx.adjacency, how=ctx.how)
+            return (*gradients_again(compose, (y, weight, bias), ctx.needs_input_grad[:3], g), None, None)
         how, back, turned = ctx.how, ctx.adjacency.adjoint, weight.t()
         g = g.clone(memory_format=torch.contiguous_format)
         (to_q, to_p), to_weight = g.unbind(0), torch.zeros_like(weight)
@@ -47,21 +69,6 @@ class ConvolvedKicks(torch.autograd.Function):
             to_q.add_(back.matvec(linear(through, turned)), alpha=how.dt).sub_(to_p, alpha=how.dt * how.gamma)
             to_p.mul_(how.keep)
         return g, to_weight.mul_(how.dt), None if to_bias is None else to_bias.mul_(how.dt), None, None
-
-
-class Kicks:
-    """The numbers of such steps.
-
-    Args:
-        count: how many.
-        dt: of each.
-        keep: what damping leaves of p in one.
-        gamma: restoring force.
-        activation: sigma, "none", "relu" or "tanh".
-    """
-
-    def __init__(self, count: int, dt: float, keep: float, gamma: float, activation: str):
-        self.count, self.dt, self.keep, self.gamma, self.activation = count, dt, keep, gamma, activation
 
 
 def run(
@@ -79,16 +86,10 @@ def run(
     return kept
 
 
-def _again(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None], g: Tensor) -> list[Tensor | None]:
-    """The gradient by the usual operations, step by step, so that it can be differentiated again."""
-    (y, weight, bias), how = inputs, ctx.how
-    with torch.enable_grad():
-        (q, p) = y.unbind(0)
-        for _ in range(how.count):
-            p = how.keep * p + how.dt * (composed_force(ctx.adjacency.matvec(q), weight, bias, how.activation) - how.gamma * q)
-            q = q + how.dt * p
-        out = torch.stack((q, p))
-    needed = ctx.needs_input_grad[:3]
-    wanted = [v for v, is_needed in zip(inputs, needed, strict=True) if v is not None and is_needed]
-    found = iter(torch.autograd.grad(out, wanted, g, create_graph=True))
-    return [next(found) if is_needed else None for is_needed in needed]
+def _composed(y: Tensor, weight: Tensor, bias: Tensor | None, adjacency: LinearOperator, how: Kicks) -> Tensor:
+    """The same steps by the usual operations."""
+    q, p = y.unbind(0)
+    for _ in range(how.count):
+        p = how.keep * p + how.dt * (composed_force(adjacency.matvec(q), weight, bias, how.activation) - how.gamma * q)
+        q = q + how.dt * p
+    return torch.stack((q, p))

@@ -69,6 +69,18 @@ def test_the_gradient_can_be_differentiated_again(leaps):
         assert float((low - high).norm() / high.norm()) < 1e-4
 
 
+@pytest.mark.parametrize("save", ["final", "steps"])
+def test_gradients_that_can_be_differentiated_are_the_gradients(save):
+    """Through several functions, whose states depend on the weights of those before: each path counts once."""
+    pde, u0 = graphcon("tanh"), features().requires_grad_()
+    y = solved(pde, u0, save, t=3.0)
+    inputs, loss = [u0, pde.weight, pde.bias], y.square().sum()
+    plain = torch.autograd.grad(loss, inputs, retain_graph=True)
+    again = torch.autograd.grad(loss, inputs, create_graph=True)
+    for one, other in zip(plain, again, strict=True):
+        assert other.requires_grad and float((one - other).norm() / one.norm()) < 1e-5
+
+
 def test_outputs_between_and_stats():
     pde, times = graphcon(), [0.0, 10.2, 20.0]
     with torch.no_grad():
