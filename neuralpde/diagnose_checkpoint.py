@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from solvers import Integrator, SolveOptions
@@ -19,6 +18,7 @@ from .models.block import PDEBlock
 from .models.inputs import check_features
 from .pdes.base import GraphPDE
 from .training.checkpoint import load
+from .training.evaluate import evaluating
 
 _NOT_OURS = ("save", "gradient", "callbacks")  # options of a block that a run without gradients leaves out
 
@@ -73,13 +73,8 @@ def as_run(model: object, graph: Graph, x: Tensor) -> Run | None:
     else:
         check_width(model, x)
         block, name = model.block, type(model).__name__
-        training = model.training
-        model.eval()
-        try:
-            with torch.no_grad():
-                u0 = model.encode(graph, x)
-        finally:
-            model.train(training)
+        with evaluating(model):
+            u0 = model.encode(graph, x)
     options: SolveOptions = {key: value for key, value in block.options.items() if key not in _NOT_OURS}  # type: ignore[assignment]
     options["stability_check"] = False  # a block goes on beyond the limit: what it does then is what is to be seen
     return Run(f"{name} of {type(block.pde).__name__}", block.pde, graph.to(u0.dtype), u0, block.t, block.method, options)

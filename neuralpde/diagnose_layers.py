@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -20,6 +19,7 @@ from .graph import Graph
 from .models import PDEBlock
 from .monitors import Recording, attach
 from .monitors.base import Observable, Reading
+from .training.evaluate import evaluating
 
 Call = Callable[[nn.Module, Tensor, Graph], object]
 
@@ -122,7 +122,7 @@ def _seen(
     kinds: tuple[type[nn.Module], ...],
 ) -> tuple[Recording, list[int], int]:
     """What the layers of some kinds (all, without one) recorded, which records are of the commonest width, and that width."""
-    with _evaluating(model), attach(model, [_Width(), *observables], graph, only=kinds or None) as recording:
+    with evaluating(model), attach(model, [_Width(), *observables], graph, only=kinds or None) as recording:
         call(model, x, graph)
     widths = [int(w) for w in recording.monitors[0].values[:, 0]] if recording.names else []
     width = Counter(widths).most_common(1)[0][0] if widths else 0
@@ -140,17 +140,6 @@ def _check_several(model: nn.Module, recording: Recording, kept: Sequence[int]) 
 def _layers(model: nn.Module, recording: Recording, kept: Sequence[int]) -> list[nn.Module]:
     modules = dict(model.named_modules())
     return [modules[recording.names[i].split(" (")[0]] for i in kept]
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)
 
 
 def layer_states(model: nn.Module, x: Tensor, graph: Graph, call: Call) -> tuple[Tensor, Tensor]:
@@ -215,7 +204,7 @@ def is_linear(model: nn.Module, x: Tensor, graph: Graph, call: Call) -> bool:
     """Whether `f(a + b) - f(a) = f(b)` on features of both signs, to rounding; features that die out say nothing: False."""
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x) for _ in range(2))
-    with _evaluating(model):
+    with evaluating(model):
         outputs = [call(model, one, graph) for one in (a + b, a, b)]
     if not all(isinstance(one, Tensor) for one in outputs):
         return False
@@ -241,7 +230,7 @@ def raises_between(model: nn.Module, layers: Sequence[nn.Module], energy: Readin
 
     handles = [layer.register_forward_hook(watch) for layer in {id(one): one for one in layers}.values()]
     try:
-        with _evaluating(model):
+        with evaluating(model):
             call(model, x, graph)
     finally:
         for handle in handles:

@@ -125,23 +125,49 @@ _TRAN = {
 }
 _TEXAS = {"hidden": 256, "t": 2.0, "arguments.residual": "v2", "input_dropout": 0.3, "arguments.dropout": 0.3}
 
-
-def _on_large(hidden: int, t: float, attention_dim: int, lr: float, decay: float, *drop: float, **more: Any) -> dict[str, Any]:
-    sizes = {"hidden": hidden, "t": t, "arguments.heads": 4, "arguments.attention_dim": attention_dim}
-    fit = {"config.lr": lr, "config.weight_decay": decay, "input_dropout": drop[0], "dropout": drop[1]}
-    return {**sizes, **fit, "arguments.source": False, **{name.replace("__", "."): value for name, value in more.items()}}
-
-
-_GRAND_LARGE = {
-    "cs": _on_large(16, 3.1264, 8, 9.34e-4, 4.738e-3, 0.5275, 0.6858, config__optimizer="rmsprop", arguments__norm="col"),
-    "computers": _on_large(128, 3.249, 64, 3.53e-3, 7.675e-3, 0.5973, 0.0873, config__optimizer="adam"),
-    "photo": _on_large(64, 3.5824, 64, 5.561e-3, 4.708e-3, 0.429, 0.465, config__optimizer="adam", arguments__score="pearson"),
+_GRAND_LARGE = {"arguments.heads": 4, "arguments.source": False}
+_GRAND_CS = {
+    **_GRAND_LARGE,
+    "hidden": 16,
+    "t": 3.1264,
+    "arguments.attention_dim": 8,
+    "arguments.norm": "col",
+    "config.lr": 9.34e-4,
+    "config.weight_decay": 4.738e-3,
+    "config.optimizer": "rmsprop",
+    "input_dropout": 0.5275,
+    "dropout": 0.6858,
+}
+_GRAND_COMPUTERS = {
+    **_GRAND_LARGE,
+    "hidden": 128,
+    "t": 3.249,
+    "arguments.attention_dim": 64,
+    "config.lr": 3.53e-3,
+    "config.weight_decay": 7.675e-3,
+    "config.optimizer": "adam",
+    "input_dropout": 0.5973,
+    "dropout": 0.0873,
+}
+_GRAND_PHOTO = {
+    **_GRAND_LARGE,
+    "hidden": 64,
+    "t": 3.5824,
+    "arguments.attention_dim": 64,
+    "arguments.score": "pearson",
+    "config.lr": 5.561e-3,
+    "config.weight_decay": 4.708e-3,
+    "config.optimizer": "adam",
+    "input_dropout": 0.429,
+    "dropout": 0.465,
 }
 
 PUBLISHED: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("GRAND-l", "cora"): _GRAND_CORA,
     ("GRAND-l", "citeseer"): _GRAND_CITESEER,
-    **{("GRAND-l", data): values for data, values in _GRAND_LARGE.items()},
+    ("GRAND-l", "cs"): _GRAND_CS,
+    ("GRAND-l", "computers"): _GRAND_COMPUTERS,
+    ("GRAND-l", "photo"): _GRAND_PHOTO,
     **{(model, "cora"): {**_GRAND_CORA, **_SHORT} for model in ("GRAND-nl", "GRAND-nl-rw")},
     **{(model, "citeseer"): {**_GRAND_CITESEER, **_SHORT} for model in ("GRAND-nl", "GRAND-nl-rw")},
     ("BLEND", "cora"): {**_GRAND_CORA, "transform.kind": "pagerank"},
@@ -179,12 +205,8 @@ _ATTENTION: dict[str, Distribution] = {
     "arguments.activation": Choice(("softmax", "squareplus")),
     "arguments.source": Choice((False, "detached")),
 }
-_BRIEF: dict[str, Distribution] = {
-    "config.lr": LogUniform(2e-3, 0.03),
-    "config.weight_decay": LogUniform(1e-4, 0.03),
-    "t": Uniform(1.0, 5.0),
-    "hidden": Choice((32, 64, 128)),
-}
+_LARGE_FIT: dict[str, Distribution] = {"config.lr": LogUniform(2e-3, 0.03), "config.weight_decay": LogUniform(1e-4, 0.03)}
+_BRIEF: dict[str, Distribution] = {**_LARGE_FIT, "t": Uniform(1.0, 5.0), "hidden": Choice((32, 64, 128))}
 _LOOSE: dict[str, Distribution] = {"config.lr": LogUniform(1e-3, 0.03), "config.weight_decay": LogUniform(1e-5, 0.03)}
 
 
@@ -198,7 +220,8 @@ def config(model: str, dataset: str) -> Any:
 
 def tuned_under(dataset: str) -> str:
     """The protocol whose tuning splits a search uses; "" for settings that are not searched for."""
-    return "" if dataset in GRAPHS else "time" if dataset == "ogbn-arxiv" else "geom-gcn" if dataset in WEBKB else "development"
+    others = {**dict.fromkeys(GRAPHS, ""), **dict.fromkeys(WEBKB, "geom-gcn"), "ogbn-arxiv": "time"}
+    return others.get(dataset, "development")
 
 
 def searched(claim: Claim) -> bool:
@@ -208,7 +231,7 @@ def searched(claim: Claim) -> bool:
 
 def space(model: str, dataset: str) -> dict[str, Distribution]:
     """Where a search draws from."""
-    loose = _LOOSE if dataset in WEBKB else {k: v for k, v in _BRIEF.items() if k in _FIT} if dataset in LARGE else {}
+    loose = {**dict.fromkeys(WEBKB, _LOOSE), **dict.fromkeys(LARGE, _LARGE_FIT)}.get(dataset, {})
     if model in ("GCN", "MLP"):
         return {**_FIT, **loose, "hidden": Choice((16, 32, 64, 128)), "layers": Choice((1, 2, 3))}
     if model == "GAT":

@@ -14,7 +14,7 @@ from configs import config
 from recipes import over_time
 from running import TIMED
 
-from neuralpde.training import Ledger, Summary, difference, published, reaches, settings, summarise
+from neuralpde.training import Ledger, Summary, difference, published, reaches, settings, shortfall, summarise
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,7 @@ class Outcome:
         """By how much ours would have to be better for "met"; 0 where it is met or not judged."""
         if self.ours is None or self.verdict != "not met":
             return 0.0
-        d = difference(self.ours, _theirs(self.claim))
-        behind = -d.value if self.claim.percent else d.value
-        return behind - max(_margin(self.claim), 1.96 * d.standard_error if math.isfinite(d.standard_error) else 0.0)
+        return shortfall(self.ours, _theirs(self.claim), _margin(self.claim), larger=self.claim.percent)
 
     @property
     def digits(self) -> int:

@@ -14,12 +14,11 @@ from torch import Tensor
 from .errors import IntegrationError
 from .options import SolveOptions
 from .pieces import Piecewise
+from .plan import ROUNDING
 from .progress import TextProgress
 from .protocols import Callback, Problem, VectorField
 from .solution import PerGraphSteps, Solution, Stats
 from .times import carry_initial_time, carry_times, read_times
-
-_ROUNDING = 1e-12  # of the interval: times closer than this are one
 
 
 def solve_in_pieces(
@@ -72,7 +71,7 @@ def solve_in_pieces(
 def _stops(field: Piecewise, times: Sequence[float]) -> list[float]:
     """The ends of the pieces, in the order of integration; a knot that is an output time but for rounding is that time."""
     low, high = sorted((times[0], times[-1]))
-    near = _ROUNDING * (high - low)
+    near = ROUNDING * (high - low)
     inner = [next((s for s in times if abs(s - knot) <= near), knot) for knot in field.knots.between(low, high)]
     inner = [knot for knot in inner if low < knot < high]
     return [times[0], *(inner if times[-1] > times[0] else reversed(inner)), times[-1]]

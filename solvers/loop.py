@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -103,7 +104,7 @@ class _Loop:
             raise self._failure("max_steps", f"{plan.max_steps} steps were not enough (last step size {self.dt:.3g})")
         target = plan.end if self.method.dense_output else plan.stops[self.reached]
         left = plan.direction * (target - self.t)
-        if (count := self._unwatched(left)) > 1 and self._leap(count):
+        if self._alone and (count := self._unwatched(left)) > 1 and self._leap(count):
             return
         lands = self.dt >= left * (1 - _MERGE)
         dt = left if lands else self.dt
@@ -115,14 +116,15 @@ class _Loop:
         else:
             self._reject(step, dt)
 
+    @cached_property
+    def _alone(self) -> bool:
+        """Whether steps are of one size, and nobody looks between two outputs."""
+        return not (self.plan.watched or self.controller.adaptive or self.method.dense_output)
+
     def _unwatched(self, left: float) -> int:
-        """How many equal steps there are before the next output, the next look at the state, and the limit of steps."""
-        plan = self.plan
-        watched = plan.callbacks or plan.events or plan.save not in ("final", "times")
-        if watched or self.controller.adaptive or self.method.dense_output:
-            return 1
+        """How many whole steps there are before the next output, the next look at the state, and the limit of steps."""
         until_look = _CHECK_EVERY - self.accepted % _CHECK_EVERY
-        return min(math.ceil(left / self.dt - _MERGE) - 1, until_look, plan.max_steps - self.accepted - self.rejected)
+        return min(math.ceil(left / self.dt - _MERGE) - 1, until_look, self.plan.max_steps - self.accepted - self.rejected)
 
     def _leap(self, count: int) -> bool:
         """Take so many steps as one, if the method can."""

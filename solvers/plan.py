@@ -10,7 +10,7 @@ from functools import cached_property
 from .events import Event
 from .protocols import Callback
 
-_ROUNDING = 1e-12  # of the interval: times closer than this are one
+ROUNDING = 1e-12  # of the interval: times closer than this are one
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Plan:
     def direction(self) -> float:
         return 1.0 if self.end >= self.start else -1.0
 
+    @property
+    def watched(self) -> bool:
+        """Whether somebody may want to see steps between two of the `stops`."""
+        return bool(self.callbacks or self.events) or self.save not in ("final", "times")
+
     @cached_property
     def actions(self) -> dict[float, tuple[bool, list[Callback]]]:
         """What is wanted at each time after the first: whether to save the state, and whom to call."""
@@ -65,7 +70,7 @@ class Plan:
         """
         at = bisect(known, t)
         for other in known[max(0, at - 1) : at + 1]:
-            if abs(other - t) <= _ROUNDING * abs(self.end - self.start):
+            if abs(other - t) <= ROUNDING * abs(self.end - self.start):
                 return other
         known.insert(at, t)
         return t

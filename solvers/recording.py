@@ -83,9 +83,9 @@ class Tape:
         self.times.append(t)
         self.attempts.append([dt])
 
-    def free(self, index: int) -> int:
-        """How many steps there are from `index` on until the next one that may have a mark."""
-        return self.stride - index % self.stride if self.room is not None else len(self.times) + 1_000_000
+    def unmarked(self, index: int, most: int) -> int:
+        """How many steps, `most` at most, there are from `index` on until the next one that may have a mark."""
+        return most if self.room is None else min(most, self.stride - index % self.stride)
 
     def step_containing(self, t: float) -> int:
         """The index of the step in which a time after the initial one lies; a boundary belongs to the step before it."""
@@ -129,7 +129,7 @@ class Recorder(Wrapping):
             return None
         index, inner, work, done = state.index, state.inner, Work(), 0
         while done < count:
-            part = min(count - done, self.tape.free(index))
+            part = self.tape.unmarked(index, count - done)
             step = self.method.several(problem, t, dt, part, y, inner) if part > 1 else None
             if step is None:
                 if done == 0 and part > 1:

@@ -37,7 +37,7 @@ def edge_squares(pairs: Tensor, x: Tensor) -> Tensor:
         pairs: `[edges, 2]`, t and s, or s and t.
         x: the features.
     """
-    size = max(1, _BLOCK // max(1, x.shape[1]))
+    size = _edges_at_once(x)
     signs = x.new_tensor([1.0, -1.0]).expand(min(size, len(pairs)), 2).contiguous()
     out = torch.empty(len(pairs), dtype=torch.float64, device=x.device)
     for start in range(0, len(pairs), size):
@@ -84,9 +84,13 @@ class _Spread(torch.autograd.Function):
         return None, to_s, to_b
 
 
+def _edges_at_once(x: Tensor) -> int:
+    return max(1, _BLOCK // max(1, x.shape[1]))
+
+
 def _blocks(edge_index: Tensor, x: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Slices of the edges with their sources and targets."""
-    size = max(1, _BLOCK // max(1, x.shape[1]))
+    size = _edges_at_once(x)
     for start in range(0, edge_index.shape[1], size):
         part = slice(start, start + size)
         yield part, edge_index[0, part], edge_index[1, part]

@@ -24,7 +24,7 @@ def phase(
     ax: Axes | None = None,
     *,
     nodes: Sequence[int] = (0,),
-    modes: Sequence[int] | None = None,
+    modes: Sequence[int] | int | None = None,
     stiffness: LinearOperator | None = None,
     channel: int = 0,
     title: str | None = None,
@@ -38,7 +38,8 @@ def phase(
         y: states of a second-order equation, `[times, 2, N, channels]` (`simulate(...).solution.y`).
         ax: where to draw; None makes a figure.
         nodes: which nodes (not with `modes`).
-        modes: which eigenvectors of the stiffness instead, 0 for the smallest eigenvalue.
+        modes: which eigenvectors of the stiffness instead, 0 for the smallest eigenvalue; or how many, the slowest
+            that swing.
         stiffness: K, symmetric (`field.stiffness`), up to 3,000 nodes; only with `modes`.
         channel: which channel.
         title: above the axes.
@@ -57,14 +58,13 @@ def phase(
     if not -y.shape[3] <= channel < y.shape[3]:
         raise ValueError(f"channel = {channel}; the states have {y.shape[3]}")
     q, p = (numbers(y[:, part, :, channel]) for part in (0, 1))
-    values = None
+    values, chosen, kind = None, list(nodes), "node"
     if modes is not None:
         if stiffness is None:
             raise ValueError("modes needs stiffness, the operator that they are eigenvectors of: stiffness=sim.field.stiffness")
         values, vectors = _modes(stiffness, q.shape[1])
         q, p = q @ vectors, p @ vectors
-    chosen = list(nodes if modes is None else modes)
-    kind = "node" if modes is None else "mode"
+        chosen, kind = _slowest(values, modes) if isinstance(modes, int) else list(modes), "mode"
     wrong = [k for k in chosen if not 0 <= k < q.shape[1]]
     if wrong or not 0 < len(chosen) <= _MOST_LINES:
         raise ValueError(f"{kind}s = {chosen}; expected 1 to {_MOST_LINES} of 0 ... {q.shape[1] - 1}")
@@ -96,6 +96,12 @@ def _modes(stiffness: LinearOperator, nodes: int) -> tuple[NDArray[np.float64], 
     with torch.no_grad():
         values, vectors = torch.linalg.eigh(stiffness.to_dense().double())
     return numbers(values), numbers(vectors)
+
+
+def _slowest(values: NDArray[np.float64], count: int) -> list[int]:
+    """The first modes above eigenvalue 0, which does not swing."""
+    still = int((values <= 1e-9 * values[-1]).sum())
+    return list(range(still, min(still + count, len(values)))) if still < len(values) else [0]
 
 
 def _level(ax: Axes, q: float, p: float, eigenvalue: float, color: str, first: bool) -> None:

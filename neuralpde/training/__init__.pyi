@@ -17,6 +17,7 @@ from .metrics import difference as difference
 from .metrics import paired_difference as paired_difference
 from .metrics import published as published
 from .metrics import reaches as reaches
+from .metrics import shortfall as shortfall
 from .metrics import split_differences as split_differences
 from .metrics import summarise as summarise
 from .objective import OBJECTIVES as OBJECTIVES

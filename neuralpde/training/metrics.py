@@ -135,9 +135,14 @@ def reaches(ours: Summary, theirs: Summary, margin: float = 0.01, larger: bool =
     Args:
         larger: False for scores of which the smaller is better: then `ours <= theirs + max(...)`.
     """
+    return shortfall(ours, theirs, margin, larger) <= 0
+
+
+def shortfall(ours: Summary, theirs: Summary, margin: float = 0.01, larger: bool = True) -> float:
+    """By how much ours would have to be better to reach theirs; not positive where it does. Arguments: those of `reaches`."""
     error = difference(ours, theirs).standard_error
     allowed = max(margin, 0.0 if math.isnan(error) else 1.96 * error)
-    return ours.mean >= theirs.mean - allowed if larger else ours.mean <= theirs.mean + allowed
+    return theirs.mean - allowed - ours.mean if larger else ours.mean - (theirs.mean + allowed)
 
 
 def _by_split(scores: Scores) -> dict[Any, float]:

@@ -190,13 +190,20 @@ def _pairs_of_chebyshev(
 
 def _rising(walk: Walk, vectors: list[Tensor], kept: list[Tensor]) -> Iterator[Tensor]:
     """w_1 to w_K for powers, each given away; those of a stretch are made anew from its end."""
-    low = 1
-    for top in stops(walk.series.degree):
-        states = [kept.pop() if kept else last(walk.series, vectors, vectors[:1])]
+    for low, top, end in _stretches(walk.series, vectors, kept):
+        states = [end]
+        del end
         for j in reversed(range(low, top)):
             states.append(walk.down(j, states[-1], None, vectors, vectors[:1]))
         while states:
             yield states.pop()
+
+
+def _stretches(series: Series, vectors: list[Tensor], kept: list[Tensor]) -> Iterator[tuple[int, int, Tensor]]:
+    """First and last k of each stretch, and w_k at its end, which is given away."""
+    low = 1
+    for top in stops(series.degree):
+        yield low, top, kept.pop() if kept else last(series, vectors, vectors[:1])
         low = top + 1
 
 
@@ -225,16 +232,14 @@ def _records(
     A: LinearOperator, series: Series, vectors: list[Tensor], held: list[Tensor], kept: list[Tensor]
 ) -> Iterator[tuple[int, Tensor, Tensor, list[Tensor]]]:
     """k, and w_{k+1} with its product, as `pulled` makes them, upwards."""
-    low = 1
-    for top in stops(series.degree):
-        w, records = kept.pop() if kept else last(series, vectors, vectors[:1]), []
+    for low, top, w in _stretches(series, vectors, kept):
+        records = []
         for j in reversed(range(low - 1, top)):
             records.append((j, *pulled(A, held, w)))
             if j >= low:
                 w = downwards(series, j, records[-1][2].detach(), w, None, vectors, vectors[:1])
         while records:
             yield records.pop()
-        low = top + 1
 
 
 def _through_chebyshev(

@@ -213,6 +213,11 @@ def test_phase_of_nodes_and_of_modes():
     ellipse = line(ax, "energy at the start").get_xydata()
     np.testing.assert_allclose(ellipse[:, 1] ** 2 + float(values[1]) * ellipse[:, 0] ** 2, ellipse[45, 1] ** 2, rtol=1e-9)
     assert ax.get_xlabel() == "position q of the mode"
+    (ax,) = plots.phase(run.solution.y, modes=2, stiffness=run.field.stiffness).axes
+    for k in (1, 2):  # mode 0 of a connected graph does not swing
+        assert line(ax, f"mode {k}, eigenvalue {float(values[k]):.4g}") is not None
+    with pytest.raises(ValueError, match=r"expected 1 to"):
+        plots.phase(run.solution.y, modes=0, stiffness=run.field.stiffness)
 
 
 # ---- mistakes -------------------------------------------------------------------------------------------------------
