@@ -70,6 +70,8 @@ def base(model: str, dataset: str) -> Any:
     validation loss; but links count in both directions. On Coauthor and Amazon T is near 3, as in GRAND's code.
     On ogbn-arxiv GRAND sees labels of training nodes, as published."""
     recipe = BASE[model]
+    if model == "GRAND-nl-rw":  # what GRAND-nl found; a search adds how to rewire, and the time and the fit for that
+        recipe = changed(recipe, FOUND.get(("GRAND-nl", dataset), {}))
     if dataset == "ogbn-arxiv":
         return labelled(recipe) if model.startswith("GRAND") else recipe
     if dataset in LARGE:
@@ -168,8 +170,8 @@ PUBLISHED: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("GRAND-l", "cs"): _GRAND_CS,
     ("GRAND-l", "computers"): _GRAND_COMPUTERS,
     ("GRAND-l", "photo"): _GRAND_PHOTO,
-    **{(model, "cora"): {**_GRAND_CORA, **_SHORT} for model in ("GRAND-nl", "GRAND-nl-rw")},
-    **{(model, "citeseer"): {**_GRAND_CITESEER, **_SHORT} for model in ("GRAND-nl", "GRAND-nl-rw")},
+    ("GRAND-nl", "cora"): {**_GRAND_CORA, **_SHORT},
+    ("GRAND-nl", "citeseer"): {**_GRAND_CITESEER, **_SHORT},
     ("BLEND", "cora"): {**_GRAND_CORA, "transform.kind": "pagerank"},
     ("BLEND", "citeseer"): {**_GRAND_CITESEER, "transform.kind": "pagerank"},
     **{("GraphCON-Tran", data): values for data, values in _TRAN.items()},
@@ -205,6 +207,13 @@ _ATTENTION: dict[str, Distribution] = {
     "arguments.activation": Choice(("softmax", "squareplus")),
     "arguments.source": Choice((False, "detached")),
 }
+_REWIRING: dict[str, Distribution] = {
+    "input_dropout": Uniform(0.3, 0.8),
+    "t": Uniform(1.0, 8.0),
+    "arguments.rewire.kernel.alpha": Choice((0.05, 0.1, 0.2, 0.4)),
+    "arguments.rewire.top_k": Choice((8, 16, 32, 64)),
+    "arguments.drop_weakest": Uniform(0.0, 0.4),
+}
 _LARGE_FIT: dict[str, Distribution] = {"config.lr": LogUniform(2e-3, 0.03), "config.weight_decay": LogUniform(1e-4, 0.03)}
 _BRIEF: dict[str, Distribution] = {**_LARGE_FIT, "t": Uniform(1.0, 5.0), "hidden": Choice((32, 64, 128))}
 _LOOSE: dict[str, Distribution] = {"config.lr": LogUniform(1e-3, 0.03), "config.weight_decay": LogUniform(1e-5, 0.03)}
@@ -238,7 +247,9 @@ def space(model: str, dataset: str) -> dict[str, Distribution]:
         return {**_FIT, **loose, "hidden": Choice((4, 8, 16)), "heads": Choice((1, 4, 8)), "layers": Choice((1, 2, 3))}
     if model.startswith("GraphCON"):
         return {**_FLOW, **loose, **(_driven() if dataset in WEBKB else _oscillator(model))}
-    time = Uniform(2.0, 8.0) if "nl" in model else Uniform(4.0, 24.0)
+    if model == "GRAND-nl-rw":
+        return {**_FIT, **loose, **_REWIRING}
+    time = Uniform(2.0, 8.0) if model == "GRAND-nl" else Uniform(4.0, 24.0)
     return {**_FLOW, **_ATTENTION, "t": time, **(_BRIEF if dataset in LARGE else {}), **_own(model)}
 
 
@@ -266,8 +277,6 @@ def _driven() -> dict[str, Distribution]:
 
 
 def _own(model: str) -> dict[str, Distribution]:
-    if model == "GRAND-nl-rw":
-        return {"arguments.drop_weakest": Uniform(0.0, 0.4)}
     if model.startswith("BLEND"):
         return {"transform.kind": Choice(("pagerank", "deepwalk", "laplacian", "returns")), "pos_channels": Choice((8, 16, 32))}
     return {}

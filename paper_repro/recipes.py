@@ -162,19 +162,20 @@ class BLENDRecipe:
 
 
 def changed(recipe: Any, values: Mapping[str, Any]) -> Any:
-    """A recipe with some of its settings replaced; "config.lr" is that of its fit, "arguments.heads" of its equation.
+    """A recipe with some of its settings replaced; "config.lr" is that of its fit, "arguments.rewire.top_k" of the rewiring
+    of its equation.
 
     Raises:
         ValueError: it has no such setting.
     """
     for name, value in values.items():
         first, _, rest = name.partition(".")
-        if first not in {f.name for f in dataclasses.fields(recipe)}:
+        named = isinstance(recipe, Mapping)
+        if not named and first not in {f.name for f in dataclasses.fields(recipe)} or rest and named and first not in recipe:
             raise ValueError(f"{type(recipe).__name__} has no setting {name!r}")
         if rest:
-            inner = getattr(recipe, first)
-            value = {**inner, rest: value} if isinstance(inner, Mapping) else changed(inner, {rest: value})
-        recipe = replace(recipe, **{first: value})
+            value = changed(recipe[first] if named else getattr(recipe, first), {rest: value})
+        recipe = {**recipe, first: value} if named else replace(recipe, **{first: value})
     return recipe
 
 
