@@ -171,7 +171,8 @@ def changed(recipe: Any, values: Mapping[str, Any]) -> Any:
     for name, value in values.items():
         first, _, rest = name.partition(".")
         named = isinstance(recipe, Mapping)
-        if not named and first not in {f.name for f in dataclasses.fields(recipe)} or rest and named and first not in recipe:
+        known = (not rest or first in recipe) if named else first in {f.name for f in dataclasses.fields(recipe)}
+        if not known:
             raise ValueError(f"{type(recipe).__name__} has no setting {name!r}")
         if rest:
             value = changed(recipe[first] if named else getattr(recipe, first), {rest: value})

@@ -38,7 +38,9 @@ class Partitioned(Protocol):
     """`y = stack((q, p))`: `q' = velocity(t, p)`, `p' = force(t, q) - damping p`; damping is 0 where there is none.
 
     A field that says `unit_mass = True` promises that velocity(t, p) is p. It may offer `kicks(y, dt, keep, count)`: so many
-    steps `p <- keep p + dt force(q)`, `q <- q + dt p` at once, or None where it would take them one by one.
+    steps `p <- keep p + dt force(q)`, `q <- q + dt p` at once, or None where it would take them one by one; and
+    `undone_kicks`, likewise, from their end: what stands for the start, the end as a function of it, and a list to which the
+    way back through that function adds the start.
     """
 
     damping: Tensor | float

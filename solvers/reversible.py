@@ -12,6 +12,7 @@ Source: Hairer, Lubich & Wanner (2006) Geometric Numerical Integration, V; Gomez
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from itertools import pairwise
 from typing import Any
 
@@ -21,8 +22,9 @@ from torch import Tensor
 from .controllers import Fixed
 from .errors import IntegrationError
 from .held import StandIns
-from .integrators.base import Integrator, Reversible
+from .integrators.base import Integrator, Retracing, Reversible, Undone
 from .lookup import available, method_named
+from .protocols import Problem
 from .recording import Tape
 from .replay import Recorded, added, differentiate, replay
 from .solution import Solution
@@ -110,25 +112,39 @@ class _Reversed(torch.autograd.Function):
 def _undo_all(run: Recorded, y0: Tensor, out: Tensor, held: list[Tensor], grad: Tensor) -> tuple[Tensor, list[Tensor | None]]:
     """The gradients to y0 and theta, from the last step to the first."""
     stand = StandIns(run.task.problem.field, run.held, [h.detach().requires_grad_() for h in held])
-    problem, tape, method = run.task.problem.with_field(stand.field), run.tape, run.task.method
+    problem, tape = run.task.problem.with_field(stand.field), run.tape
     wanted = run.outputs()
     y, a = out[-1], torch.zeros_like(y0)
     g: list[Tensor | None] = [None] * len(held)
-    for index in reversed(range(len(tape.times))):
-        for which, _ in wanted.get(index, ()):  # at the end of this step, since a method without interpolant lands there
-            _check_return(run, run.end(index), y, out[which])
+    left = len(tape.times)
+    while left > 0:
+        for which, _ in wanted.get(left - 1, ()):  # at the end of this step, since a method without interpolant lands there
+            _check_return(run, run.end(left - 1), y, out[which])
             y, a = out[which], a + grad[which]
-        t, dt = tape.times[index], tape.attempts[index][-1]
-        y = method.undo(problem, t, dt, y)  # type: ignore[attr-defined]
-        with torch.enable_grad():
-            leaf = y.detach().requires_grad_()
-            state, _ = method.init(problem, t, leaf)
-            _, end, _ = replay(run, problem, range(index, index + 1), leaf, state, {})
-            found = torch.autograd.grad(end, [leaf, *stand.theta], a, retain_graph=stand.hidden, allow_unused=True)
-        a, *more = found
-        g = added(g, more)
+        undone = _undo(run, problem, left, stand, wanted, y, a)
+        y, a, left = undone.y, undone.a, left - undone.count
+        g = added(g, undone.theta)
     _check_return(run, run.task.times[0], y, y0)
     return sum((grad[which] for which, _ in wanted.get(-1, ())), a), g
+
+
+def _undo(run: Recorded, problem: Problem, left: int, stand: StandIns, wanted: Container[int], y: Tensor, a: Tensor) -> Undone:
+    """One or more of the `left` steps that are not undone yet, those after the last output before their end."""
+    tape, method = run.tape, run.task.method
+    index = left - 1
+    t, dt = tape.times[index], tape.attempts[index][-1]
+    if isinstance(method, Retracing):
+        count = 1
+        while count < left and index - count not in wanted and tape.attempts[index - count][-1] == dt:
+            count += 1
+        return method.retrace(problem, t, dt, count, y, a, stand.theta, stand.hidden)
+    start = method.undo(problem, t, dt, y)  # type: ignore[attr-defined]
+    with torch.enable_grad():
+        leaf = start.detach().requires_grad_()
+        state, _ = method.init(problem, t, leaf)
+        _, end, _ = replay(run, problem, range(index, left), leaf, state, {})
+        before, *more = torch.autograd.grad(end, [leaf, *stand.theta], a, retain_graph=stand.hidden, allow_unused=True)
+    return Undone(1, start, before, more)
 
 
 def _check_return(run: Recorded, t: float, found: Tensor, saved: Tensor) -> None:

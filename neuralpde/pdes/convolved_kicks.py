@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from solvers import LinearOperator
 
@@ -55,20 +56,75 @@ class ConvolvedKicks(torch.autograd.Function):
         if torch.is_grad_enabled():
             compose = partial(_composed, adjacency=ctx.adjacency, how=ctx.how)
             return (*gradients_again(compose, (y, weight, bias), ctx.needs_input_grad[:3], g), None, None)
-        how, back, turned = ctx.how, ctx.adjacency.adjoint, weight.t()
-        g = g.clone(memory_format=torch.contiguous_format)
-        (to_q, to_p), to_weight = g.unbind(0), torch.zeros_like(weight)
-        to_bias = None if bias is None else torch.zeros_like(bias)
+        way = _WayBack(ctx.how, ctx.adjacency, weight, bias, g, ctx.needs_input_grad[1])
         for gathered, z in zip(kept[-2::-2], kept[::-2], strict=True):
-            to_p.add_(to_q, alpha=how.dt)
-            through = to_p if z is None else DERIVATIVES[how.activation](to_p, z)
-            if ctx.needs_input_grad[1]:  # the left factor is the one to be transposed: it is in a cache
-                to_weight.add_(linear(through.t(), gathered).t())
-            if to_bias is not None:
-                to_bias.add_(through.sum(0))
-            to_q.add_(back.matvec(linear(through, turned)), alpha=how.dt).sub_(to_p, alpha=how.dt * how.gamma)
-            to_p.mul_(how.keep)
-        return g, to_weight.mul_(how.dt), None if to_bias is None else to_bias.mul_(how.dt), None, None
+            way.step(gathered, z)
+        return (*way.gradients(), None, None)
+
+
+class UndoneKicks(torch.autograd.Function):
+    """The same steps from their end: the identity forwards; its way back undoes them one by one, and appends their start.
+
+    Each step costs one force, for its undoing and its gradient alike, and no state is kept.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        end: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        adjacency: LinearOperator,
+        how: Kicks,
+        start: list[Tensor],
+    ) -> Tensor:
+        ctx.how, ctx.adjacency, ctx.start = how, adjacency, start
+        ctx.save_for_backward(end, weight, bias)
+        return end.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
+        end, weight, bias = ctx.saved_tensors
+        how, y = ctx.how, end.clone(memory_format=torch.contiguous_format)
+        (q, p), way = y.unbind(0), _WayBack(how, ctx.adjacency, weight, bias, g, ctx.needs_input_grad[1])
+        for _ in range(how.count):
+            q.sub_(p, alpha=how.dt)
+            gathered = ctx.adjacency.matvec(q)
+            z = linear(gathered, weight, bias, how.activation)
+            p.sub_(z, alpha=how.dt).add_(q, alpha=how.dt * how.gamma).div_(how.keep)
+            way.step(gathered, z)
+        ctx.start.append(y)
+        return (*way.gradients(), None, None, None)
+
+
+class _WayBack:
+    """Gradients to state, weights and bias, step by step backwards and in place."""
+
+    def __init__(self, how: Kicks, adjacency: LinearOperator, weight: Tensor, bias: Tensor | None, g: Tensor, weighted: bool):
+        self.how, self.back, self.turned = how, adjacency.adjoint, weight.t()
+        self.g = g.clone(memory_format=torch.contiguous_format)
+        self.to_q, self.to_p = self.g.unbind(0)
+        self.to_weight = torch.zeros_like(weight) if weighted else None
+        self.to_bias = None if bias is None else torch.zeros_like(bias)
+
+    def step(self, gathered: Tensor, z: Tensor | None) -> None:
+        """Through one step, of which `gathered` is A q, and z what sigma gave (or None for no sigma)."""
+        how, to_q, to_p = self.how, self.to_q, self.to_p
+        to_p.add_(to_q, alpha=how.dt)
+        through = to_p if z is None or how.activation == "none" else DERIVATIVES[how.activation](to_p, z)
+        if self.to_weight is not None:  # the left factor is the one to be transposed: it is in a cache
+            self.to_weight.add_(linear(through.t(), gathered).t())
+        if self.to_bias is not None:
+            self.to_bias.add_(through.sum(0))
+        to_q.add_(self.back.matvec(linear(through, self.turned)), alpha=how.dt).sub_(to_p, alpha=how.dt * how.gamma)
+        to_p.mul_(how.keep)
+
+    def gradients(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        for one in (self.to_weight, self.to_bias):
+            if one is not None:
+                one.mul_(self.how.dt)
+        return self.g, self.to_weight, self.to_bias
 
 
 def run(

@@ -14,7 +14,7 @@ from solvers import LinearFlow, LinearOperator, Space
 from ..operators.base import GraphOperator
 from ..operators.dense import goes_through_onednn
 from .convolved_force import NAMES, convolved_force
-from .convolved_kicks import ConvolvedKicks, Kicks, run
+from .convolved_kicks import ConvolvedKicks, Kicks, UndoneKicks, run
 from .coupling import Convolution, GraphAttention
 from .coupling_attention import DotAttention, HeldAttention
 from .coupling_residual import Residual
@@ -63,6 +63,27 @@ class CoupledOscillators:
 
         It is for a graph convolution with the same weights in all of them.
         """
+        how = self._kicks(y, dt, keep, count)
+        if how is None:
+            return None
+        adjacency, (weight, bias) = self.coupling.adjacency, self.coupling.weights(0.0)  # type: ignore[union-attr]
+        if torch.is_grad_enabled() and any(v is not None and v.requires_grad for v in (y, weight, bias)):
+            return ConvolvedKicks.apply(y, weight, bias, adjacency, how)  # type: ignore[return-value]
+        out = y.detach().clone(memory_format=torch.contiguous_format)
+        run(out, weight.detach(), None if bias is None else bias.detach(), adjacency, how, keep=False)
+        return out
+
+    def undone_kicks(self, y: Tensor, dt: float, keep: float, count: int) -> tuple[Tensor, Tensor, list[Tensor]] | None:
+        """The same steps from their end y, or None likewise: what stands for the start, the end as a function of it, and a
+        list to which the way back through that function adds the start."""
+        how = self._kicks(y, dt, keep, count)
+        if how is None:
+            return None
+        leaf, start = y.detach().requires_grad_(), list[Tensor]()
+        end = UndoneKicks.apply(leaf, *self.coupling.weights(0.0), self.coupling.adjacency, how, start)  # type: ignore[union-attr]
+        return leaf, end, start  # type: ignore[return-value]
+
+    def _kicks(self, y: Tensor, dt: float, keep: float, count: int) -> Kicks | None:
         coupling, gamma, name = self.coupling, self.gamma, NAMES.get(self.activation)
         if not isinstance(coupling, Convolution) or coupling.weight.dt is not None or name is None or y.dim() != 3:
             return None
@@ -70,12 +91,7 @@ class CoupledOscillators:
         fixed = isinstance(adjacency, GraphOperator) and not adjacency.matrix.values.requires_grad
         if isinstance(gamma, Tensor) or not fixed or not goes_through_onednn(y[0], weight, *(() if bias is None else (bias,))):
             return None
-        how = Kicks(count, dt, keep, float(gamma), name)
-        if torch.is_grad_enabled() and any(v is not None and v.requires_grad for v in (y, weight, bias)):
-            return ConvolvedKicks.apply(y, weight, bias, adjacency, how)  # type: ignore[return-value]
-        out = y.detach().clone(memory_format=torch.contiguous_format)
-        run(out, weight.detach(), None if bias is None else bias.detach(), adjacency, how, keep=False)
-        return out
+        return Kicks(count, dt, keep, float(gamma), name)
 
     def energy(self, t: Tensor | float, y: Tensor, space: Space) -> Tensor:
         """`H = 1/2 |p|^2 + gamma/2 |q|^2 - 1/2 <q, A q W>`, `[graphs]`, for a linear force with symmetric W.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
@@ -54,6 +54,40 @@ class Reversible(Protocol):
 
     def loss(self, damping: float, dt: float) -> float:
         """The logarithm of the factor by which a step shrinks momenta, and undoing it amplifies rounding."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Undone:
+    """Steps that were undone, with the gradients through them.
+
+    Attributes:
+        count: how many.
+        y: the state before them.
+        a: the gradient there.
+        theta: the gradients to what the field holds; None for zero.
+    """
+
+    count: int
+    y: Tensor
+    a: Tensor
+    theta: Sequence[Tensor | None]
+
+
+@runtime_checkable
+class Retracing(Reversible, Protocol):
+    """A reversible method that shares evaluations of the field between undoing a step and differentiating it."""
+
+    def retrace(
+        self, problem: Problem, t: float, dt: float, count: int, y: Tensor, a: Tensor, theta: Sequence[Tensor], again: bool
+    ) -> Undone:
+        """Undo steps of size dt, at least one and at most `count`, of which the last starts at t and leads to y.
+
+        Args:
+            a: the gradient at y.
+            theta: what the field holds, to be differentiated for.
+            again: whether its graph will be used again.
+        """
         ...
 
 

@@ -7,6 +7,7 @@ both methods are stable for `dt sqrt(lambda_max(K)) <= 2`; a field that offers `
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from ..protocols import Partitioned, Problem, Work, as_time
 from ..transformed import may_be_transformed
-from .base import Integrator, Step
+from .base import Integrator, Step, Undone
 from .kick import kick_and_drift
 
 
@@ -122,6 +123,28 @@ class SymplecticEuler(Integrator):
         q = torch.sub(q, _velocity(field, t + dt, p), alpha=dt)
         p = torch.sub(p, _force(field, t, q), alpha=dt)
         return torch.stack((q, p / (1 - field.damping * dt) if _is_damped(field.damping) else p))
+
+    def retrace(
+        self, problem: Problem, t: float, dt: float, count: int, y: Tensor, a: Tensor, theta: Sequence[Tensor], again: bool
+    ) -> Undone:
+        """Undo steps by the force that their gradient needs anyway; many at once where the field can."""
+        field: Partitioned = problem.field  # type: ignore[assignment]
+        undone = getattr(field, "undone_kicks", None) if getattr(field, "unit_mass", False) and count > 1 else None
+        with torch.enable_grad():
+            keep = 1 - dt * field.damping
+            found = None if undone is None or isinstance(keep, Tensor) else undone(y, dt, keep, count)
+            if found is not None:
+                leaf, end, start = found
+                a, *g = torch.autograd.grad(end, [leaf, *theta], a, retain_graph=again, allow_unused=True)
+                return Undone(count, start[0], a, g)
+            q, p = y.unbind(0)
+            q = torch.sub(q, _velocity(field, t + dt, p), alpha=dt).detach().requires_grad_()
+            force = _force(field, t, q)
+            p = (torch.sub(p, force, alpha=dt) / keep).detach().requires_grad_()
+            new = torch.add(keep * p, force, alpha=dt)
+            end = (torch.add(q, _velocity(field, t + dt, new), alpha=dt), new)
+            to_q, to_p, *g = torch.autograd.grad(end, [q, p, *theta], a.unbind(0), retain_graph=again, allow_unused=True)
+        return Undone(1, torch.stack((q.detach(), p.detach())), torch.stack((to_q, to_p)), g)
 
     def loss(self, damping: float, dt: float) -> float:
         kept = abs(1 - damping * dt)

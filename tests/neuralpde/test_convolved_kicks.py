@@ -113,6 +113,21 @@ def test_a_blow_up_is_placed_at_its_step():
     assert error.value.solution.y.isfinite().all()
 
 
+@pytest.mark.parametrize(("activation", "bias"), [("tanh", True), ("relu", False), (None, True)])
+def test_reversal_undoes_them_at_once(activation, bias, leaps):
+    """The gradient is that of backpropagation, with an output between and one at the end; no state is kept."""
+    pde, found = graphcon(activation, alpha=0.1, bias=bias), []
+    weights = [p for p in (pde.weight, pde.bias) if p is not None]
+    for gradient in ("backprop", "reversible"):
+        u0, leaps[:] = features().requires_grad_(), []
+        run = simulate(pde, GRAPH, u0, [0.0, 1.234, 4.5], "symplectic_euler", dt=0.05, gradient=gradient, rtol=1e-3)
+        loss = run.u[1].square().sum() + run.u[2].sum()
+        found.append([run.u.detach(), *torch.autograd.grad(loss, [u0, *weights])])
+        assert sum(leaps) > (1.9 if gradient == "reversible" else 0.9) * 90 and len(leaps) < 10
+    for one, other in zip(*found, strict=True):
+        assert float((one - other).norm() / one.norm()) < 1e-4
+
+
 @pytest.mark.parametrize("steps", [90, 300])
 def test_checkpoints_take_them_too(steps, leaps):
     """Forwards and backwards: the gradient is that of backpropagation, with an output between and one at the end."""
