@@ -19,7 +19,10 @@ from .space import Plain, Space
 
 
 class VectorField(Protocol):
-    """`dy/dt = f(t, y)`; `t` is a scalar tensor, the result has the shape of `y`."""
+    """`dy/dt = f(t, y)`; `t` is a scalar tensor, the result has the shape of `y`.
+
+    A field may offer `into(t, y, out)`, which writes dy/dt to `out`, without a gradient and without a state of its own.
+    """
 
     def __call__(self, t: Tensor, y: Tensor, /) -> Tensor: ...
 
@@ -137,6 +140,7 @@ class Problem:
     rtol: float = 1e-6
     atol: float = 1e-9
     error_control: bool = True
+    _room: list[Tensor] = dataclasses.field(default_factory=list, repr=False)  # scratch for `error_ratio`
 
     def f(self, t: float, y: Tensor) -> Tensor:
         """The field at time `t`, a number."""
@@ -159,10 +163,16 @@ class Problem:
         """`rms(error / (atol + rtol max(|y0|, |y1|)))`, the largest over the groups: a step is accepted if it is <= 1."""
         if error.requires_grad or y0.requires_grad or y1.requires_grad:
             error, y0, y1 = error.detach(), y0.detach(), y1.detach()
-        scale = y0.abs()
-        scale = torch.maximum(scale, y1.abs(), out=scale).mul_(self.rtol).add_(self.atol)
-        sizes = self.space.rms(error / scale)
+        scale, other = self._two_like(y0)
+        torch.maximum(torch.abs(y0, out=scale), torch.abs(y1, out=other), out=scale).mul_(self.rtol).add_(self.atol)
+        sizes = self.space.rms(error / scale if error.is_complex() else torch.div(error, scale, out=scale))
         return float(sizes if self.space.groups == 1 else sizes.amax())
+
+    def _two_like(self, y: Tensor) -> list[Tensor]:
+        room = self._room
+        if not room or room[0].shape != y.shape or room[0].device != y.device:
+            room[:] = (torch.empty_like(y, dtype=y.real.dtype if y.is_complex() else y.dtype) for _ in range(2))
+        return room
 
 
 def _when(t: Tensor) -> str:

@@ -45,6 +45,16 @@ class CoupledOscillators:
         q, p = y.unbind(0)
         return torch.stack((p, _less(self.force(t, q), self.damping, p)))
 
+    def into(self, t: Tensor, y: Tensor, out: Tensor) -> None:
+        """dy/dt written to `out`, without a gradient."""
+        (q, p), (to_q, to_p) = y.unbind(0), out.unbind(0)
+        to_q.copy_(p)
+        force, damping = self.force(t, q), self.damping
+        if isinstance(damping, Tensor) or not damping:
+            to_p.copy_(_less(force, damping, p))
+        else:
+            torch.sub(force, p, alpha=damping, out=to_p)
+
     def velocity(self, t: Tensor, p: Tensor) -> Tensor:
         return p
 

@@ -29,6 +29,14 @@ class LinearOscillator:
         q, p = y.unbind(0)
         return torch.stack((p, self.force(t, q) - self.damping * p))
 
+    def into(self, t: Tensor, y: Tensor, out: Tensor) -> None:
+        """dy/dt written to `out`, without a gradient."""
+        (q, p), (to_q, to_p) = y.unbind(0), out.unbind(0)
+        to_q.copy_(p)
+        torch.neg(self.stiffness.matvec(q), out=to_p)
+        if isinstance(self.damping, Tensor) or self.damping:
+            to_p.sub_(self.damping * p)
+
     @cached_property
     def flow(self) -> LinearFlow:
         """The same as one linear first-order system: an implicit step is then one linear solve, without Newton."""

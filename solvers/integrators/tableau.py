@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..bootstrap import Bootstrapped, Slopes
 from ..interpolate import StageInterpolant
-from ..protocols import Problem, Work
+from ..protocols import Problem, Work, as_time
 from .base import SCRATCH, Integrator, Step
 
 Row = tuple[float, ...]
@@ -57,6 +57,12 @@ class Tableau:
     def first_same_as_last(self) -> bool:
         """Whether the last stage is the field at the new state (then it is the first stage of the next step)."""
         return self.c[-1] == 1.0 and self.b[-1] == 0.0 and self.a[-1] == self.b[:-1]
+
+    @cached_property
+    def alone(self) -> tuple[tuple[int, float] | None, ...]:
+        """For each row of `a`, and then b, the one stage that it has and its weight; None where it has several."""
+        kept = [[(j, w) for j, w in enumerate(row) if w] for row in (*self.a, self.b)]
+        return tuple(row[0] if len(row) == 1 else None for row in kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +103,15 @@ class StageBuffer:
         stages = torch.empty((count, *y.shape), dtype=y.dtype, device=y.device)
         flat = stages.view(count, -1)
         return StageBuffer(weights, stages, tuple(stages), tuple(flat[:i].t() for i in range(count + 1)))
+
+    def sum(
+        self, alone: tuple[int, float] | None, before: Tensor, weights: Tensor, y: Tensor, flat: Tensor, dt: float
+    ) -> Tensor:
+        """`y + dt sum_j w_j k_j`; a single stage takes one pass over the state, where a product first copies y."""
+        if alone is not None:
+            return torch.add(y, self.rows[alone[0]], alpha=dt * alone[1])
+        new = torch.addmv(flat, before, weights, alpha=dt)
+        return new if y.dim() == 1 else new.view(y.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,18 +160,20 @@ class ExplicitRungeKutta(Integrator):
         rows, before, flat = buffer.rows, buffer.before, y.dim() == 1
         base = y if flat else y.reshape(-1)
         rows[0].copy_(first)
-        weights, nodes, f = buffer.weights, tab.c, problem.f
+        weights, nodes, f, fsal = buffer.weights, tab.c, problem.f, tab.first_same_as_last
+        into = None if torch.is_grad_enabled() else getattr(problem.field, "into", None)
         new = y
         for i in range(1, s):
-            new = torch.addmv(base, before[i], weights.a[i], alpha=dt)
-            new = new if flat else new.view(shape)
+            new = buffer.sum(tab.alone[i], before[i], weights.a[i], y, base, dt)
+            if into is not None and not (fsal and i == s - 1):  # that slope outlives the buffer
+                into(as_time(t + nodes[i] * dt, new), new, rows[i])
+                continue
             slope = f(t + nodes[i] * dt, new)
             if slope.requires_grad:  # the field began to need a gradient: go on functionally
                 return self._functional(problem, t, dt, y, [*buffer.stages[:i].clone(), slope], cost)
             rows[i].copy_(slope)
-        fsal = tab.first_same_as_last
         if not fsal:
-            new = torch.addmv(base, before[s], weights.b, alpha=dt).view(shape)
+            new = buffer.sum(tab.alone[s], before[s], weights.b, y, base, dt)
         error = None
         if weights.error is not None:
             error = torch.addmv(base, before[s], weights.error, beta=0, alpha=dt)

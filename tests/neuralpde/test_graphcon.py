@@ -9,6 +9,7 @@ import torch
 from neuralpde import Graph, simulate
 from neuralpde.operators import Adjacency, Laplacian
 from neuralpde.pdes import GraphCON, Wave
+from solvers import Problem, method_named, solve
 
 F64 = torch.float64
 GRID = Graph.grid(10, 10)
@@ -185,3 +186,37 @@ def test_refusals():
             GraphCON(4, **arguments)
     with pytest.raises(ValueError, match="u0 has 3 channels, GraphCON acts on 4"):
         simulate(GraphCON(4), GRID, torch.zeros(100, 3), 1.0)
+
+
+# ---- fields that write their slopes where they are told to ----------------------------------------------------------
+
+WRITING = [
+    Wave(),
+    Wave(damping=0.3),
+    Wave(damping=torch.linspace(0, 1, 16)),
+    GraphCON(3, "gcn", alpha=0.0, activation="tanh"),
+    GraphCON(3, "gcn", alpha=0.5),
+    GraphCON(3, "gat", heads=1, alpha=0.5, learned="alpha"),
+]
+
+
+@pytest.mark.parametrize("pde", WRITING, ids=lambda pde: type(pde).__name__)
+@pytest.mark.parametrize("method", ["dopri5", "bosh3", "rk4", "heun"])
+def test_slopes_that_are_written_in_place_are_the_slopes(pde, method):
+    """Bit by bit, and so are the states, those read between steps and those of a step that is tried again."""
+    graph, scheme = Graph.grid(4, 4), method_named(method)
+    u0 = torch.randn(16, 3, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        y = pde.lift(graph, u0)
+        field, out = pde.on(graph, y), torch.full_like(y, torch.nan)
+        field.into(torch.tensor(0.0), y, out)
+        assert torch.equal(out, field(torch.tensor(0.0), y))
+        options = {"dt": 0.2} if method == "rk4" else {"rtol": 1e-4}
+        written = solve(field, y, [0.0, 0.9, 3.0], method, **options)
+        returned = solve(lambda t, y: field(t, y), y, [0.0, 0.9, 3.0], method, **options)
+        problem = Problem(field)
+        tried = scheme.step(problem, 0.0, 5.0, y, scheme.init(problem, 0.0, y)[0])
+        again = scheme.step(problem, 0.0, 0.1, y, tried.retry)
+        alone = scheme.step(problem, 0.0, 0.1, y, scheme.init(problem, 0.0, y)[0])
+    assert torch.equal(written.y, returned.y) and written.stats == returned.stats
+    assert torch.equal(again.y, alone.y) and (alone.error is None or torch.equal(again.error, alone.error))

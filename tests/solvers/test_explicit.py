@@ -104,6 +104,15 @@ def test_order_conditions_of_the_interpolant(cls):
             assert weights == pytest.approx(list(tab.b), abs=1e-13)
 
 
+@every_tableau
+def test_rows_of_one_stage(cls):
+    """They take an addition for a product."""
+    tab = cls.tableau
+    for row, alone in zip((*tab.a, tab.b), tab.alone, strict=True):
+        kept = [(j, w) for j, w in enumerate(row) if w]
+        assert alone == (kept[0] if len(kept) == 1 else None)
+
+
 def test_a_wrong_tableau_is_refused():
     with pytest.raises(ValueError, match="row 1"):
         Tableau(c=(0.0, 0.5), a=((), (0.4,)), b=(0.0, 1.0))
