@@ -18,7 +18,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..transformed import is_transformed, is_wrapped
 from . import kernels_cuda
@@ -154,15 +153,15 @@ def _product(pattern: Pattern, values: Tensor, x: Tensor, stored: Tensor | None)
 
 
 def _runs_on_cuda(x: Tensor) -> bool:
-    return x.device.type == "cuda"
+    return x.is_cuda
 
 
 def _kernel_for(x: Tensor) -> Callable[[Pattern, Tensor, Tensor], Tensor]:
     if _runs_on_cuda(x):
         return kernels_cuda.product
-    if x.device.type == "cpu" and x.dtype in _BAG_DTYPES and _HAS_FAST_BAG:
+    if x.is_cpu and x.dtype in _BAG_DTYPES and _HAS_FAST_BAG:
         return _bag
-    if x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64):
+    if x.is_cpu and x.dtype in (torch.float32, torch.float64):
         return _csr
     return _scatter
 
@@ -170,7 +169,8 @@ def _kernel_for(x: Tensor) -> Callable[[Pattern, Tensor, Tensor], Tensor]:
 def _bag(pattern: Pattern, stored: Tensor, x: Tensor) -> Tensor:
     c = pattern.by_row
     x = x.detach() if x.stride(1) == 1 else x.detach().contiguous()  # rows may lie apart; a leaf would record its bags
-    return F.embedding_bag(c.columns, x, c.pointers, mode="sum", per_sample_weights=stored, include_last_offset=True)
+    # by its short way, without the checks of torch.nn.functional: weight, indices, offsets, .., mode 0 (a sum), .., last offset
+    return torch.embedding_bag(x, c.columns, c.pointers, False, 0, False, stored, True, None)[0]
 
 
 def _csr(pattern: Pattern, stored: Tensor, x: Tensor) -> Tensor:
