@@ -25,7 +25,7 @@ _HEADS = {"heads": 4, "attention_dim": 16, "source": "detached"}
 _DIFFUSION = FitConfig(epochs=150, lr=0.02, weight_decay=0.005, optimizer="adamax", patience=40)
 _OSCILLATOR = FitConfig(epochs=150, lr=0.01, weight_decay=0.01, optimizer="adam", patience=40)
 _BASELINE = FitConfig(epochs=200, lr=0.01, weight_decay=5e-3, optimizer="adam", patience=50)
-_REWIRED = {**_HEADS, "rewire": GDC(PPR(0.05), top_k=8), "drop_weakest": 0.1}
+_REWIRED = {**_HEADS, "rewire": GDC(PPR(0.05), top_k=16), "drop_weakest": 0.1}
 
 
 def _nonlinear(model: str, arguments: Mapping[str, Any]) -> Preset:
