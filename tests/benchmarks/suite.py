@@ -59,9 +59,9 @@ CASES = (
     Case("peak", peak.run, once=True),
     Case("long", graphcon.long, once=True),
     Case("slopes", slopes.run, once=True),
-    Case("heat", heat.run),
     Case("attention", attention.run, large=True),
     Case("monitors", monitors.run, once=True),
+    Case("heat", heat.run),
 )
 
 

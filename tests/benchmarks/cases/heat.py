@@ -41,7 +41,7 @@ def run(plan: Plan) -> Iterator[Row]:
     sample = geometric(plan.pick(20_000, 4_000, 100), plan.pick(20.0, 20.0, 6.0), plan.pick(64, 64, 2))
     errors = _errors(sample)
     for gradients in (False, True):
-        rounds = plan.pick(3, 2, 1)
+        rounds = plan.pick(2, 2, 1)
         done: dict[str, list[Cost]] = {OURS: [], PEER: []}
         for _ in range(rounds):
             for name, solve in ((OURS, _ours), (PEER, _theirs)):
