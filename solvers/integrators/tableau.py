@@ -104,7 +104,7 @@ class StageBuffer:
         flat = stages.view(count, -1)
         return StageBuffer(weights, stages, tuple(stages), tuple(flat[:i].t() for i in range(count + 1)))
 
-    def sum(
+    def combined(
         self, alone: tuple[int, float] | None, before: Tensor, weights: Tensor, y: Tensor, flat: Tensor, dt: float
     ) -> Tensor:
         """`y + dt sum_j w_j k_j`; a single stage takes one pass over the state, where a product first copies y."""
@@ -164,7 +164,7 @@ class ExplicitRungeKutta(Integrator):
         into = None if torch.is_grad_enabled() else getattr(problem.field, "into", None)
         new = y
         for i in range(1, s):
-            new = buffer.sum(tab.alone[i], before[i], weights.a[i], y, base, dt)
+            new = buffer.combined(tab.alone[i], before[i], weights.a[i], y, base, dt)
             if into is not None and not (fsal and i == s - 1):  # that slope outlives the buffer
                 into(as_time(t + nodes[i] * dt, new), new, rows[i])
                 continue
@@ -173,7 +173,7 @@ class ExplicitRungeKutta(Integrator):
                 return self._functional(problem, t, dt, y, [*buffer.stages[:i].clone(), slope], cost)
             rows[i].copy_(slope)
         if not fsal:
-            new = buffer.sum(tab.alone[s], before[s], weights.b, y, base, dt)
+            new = buffer.combined(tab.alone[s], before[s], weights.b, y, base, dt)
         error = None
         if weights.error is not None:
             error = torch.addmv(base, before[s], weights.error, beta=0, alpha=dt)
