@@ -30,7 +30,7 @@ FOUND: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "heads": 4,
         "layers": 2,
     },
-    ("GCN", "citeseer"): {"config.lr": 0.01085, "config.weight_decay": 0.04356, "dropout": 0.6233, "hidden": 128, "layers": 2},
+    ("GCN", "citeseer"): {"config.lr": 0.02599, "config.weight_decay": 0.06924, "dropout": 0.4681, "hidden": 128, "layers": 2},
     ("GRAND-l", "citeseer"): {
         "config.lr": 0.007266,
         "config.weight_decay": 0.04941,
@@ -115,7 +115,7 @@ FOUND: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "t": 20.0,
         "arguments.norm": "col",
     },
-    ("MLP", "citeseer"): {"config.lr": 0.02829, "config.weight_decay": 0.04446, "dropout": 0.6584, "hidden": 64, "layers": 2},
+    ("MLP", "citeseer"): {"config.lr": 0.01253, "config.weight_decay": 0.09947, "dropout": 0.1136, "hidden": 16, "layers": 1},
     ("BLEND", "cora"): {
         "hidden": 80,
         "t": 18.29,
@@ -226,7 +226,7 @@ FOUND: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "t": 12.0,
         "arguments.norm": "row",
     },
-    ("MLP", "cora"): {"config.lr": 0.01085, "config.weight_decay": 0.04356, "dropout": 0.6233, "hidden": 128, "layers": 2},
+    ("MLP", "cora"): {"config.lr": 0.007193, "config.weight_decay": 0.07079, "dropout": 0.3854, "hidden": 64, "layers": 1},
     ("GAT", "cornell"): {
         "config.lr": 0.01141,
         "config.weight_decay": 0.0001129,
