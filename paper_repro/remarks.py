@@ -27,6 +27,7 @@ REMARKS: Mapping[tuple[str, str, str], str] = dict(
             ["public", "development", "shchur"],
         ),
         *_beside(_ELSEWHERE, ["GRAND-l"], ["cora"], ["public"]),
+        *_beside("settings found at T, where the same cell is met", ["GRAND-nl"], ["cora"], ["public"]),
         *_beside(
             f"{_ELSEWHERE}; 20 trials had found T = 16, which does better here than the T = 24 of 40",
             ["GRAND-l"],
