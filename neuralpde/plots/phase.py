@@ -67,7 +67,8 @@ def phase(
         chosen, kind = _slowest(values, modes) if isinstance(modes, int) else list(modes), "mode"
     wrong = [k for k in chosen if not 0 <= k < q.shape[1]]
     if wrong or not 0 < len(chosen) <= _MOST_LINES:
-        raise ValueError(f"{kind}s = {chosen if modes is None else modes}; expected 1 to {_MOST_LINES} of 0 ... {q.shape[1] - 1}")
+        given = nodes if modes is None else modes
+        raise ValueError(f"{kind}s = {given}; expected 1 to {_MOST_LINES} of 0 ... {q.shape[1] - 1}")
     ax, new = new_axes(ax, (5.4, 5.0))
     for index, k in enumerate(chosen):
         color = look(index)["color"]
