@@ -381,5 +381,12 @@ FOUND: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "hidden": 64,
         "layers": 2,
     },
+    ("GCN", "computers"): {
+        "config.lr": 0.004717,
+        "config.weight_decay": 0.0001849,
+        "dropout": 0.4214,
+        "hidden": 64,
+        "layers": 2,
+    },
 }
 """What the one search found: (model, data set) -> settings that replace those of `base`, under every protocol."""
