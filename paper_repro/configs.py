@@ -214,6 +214,10 @@ _REWIRING: dict[str, Distribution] = {
     "arguments.rewire.top_k": Choice((8, 16, 32, 64)),
     "arguments.drop_weakest": Uniform(0.0, 0.4),
 }
+_POSITIONS: dict[str, Distribution] = {
+    "transform.kind": Choice(("pagerank", "deepwalk", "laplacian", "returns")),
+    "pos_channels": Choice((8, 16, 32)),
+}
 _LARGE_FIT: dict[str, Distribution] = {"config.lr": LogUniform(2e-3, 0.03), "config.weight_decay": LogUniform(1e-4, 0.03)}
 _BRIEF: dict[str, Distribution] = {**_LARGE_FIT, "t": Uniform(1.0, 5.0), "hidden": Choice((32, 64, 128))}
 _LOOSE: dict[str, Distribution] = {"config.lr": LogUniform(1e-3, 0.03), "config.weight_decay": LogUniform(1e-5, 0.03)}
@@ -249,8 +253,9 @@ def space(model: str, dataset: str) -> dict[str, Distribution]:
         return {**_FLOW, **loose, **(_driven() if dataset in WEBKB else _oscillator(model))}
     if model == "GRAND-nl-rw":
         return {**_FIT, **loose, **_REWIRING}
+    positions = _POSITIONS if model.startswith("BLEND") else {}
     time = Uniform(2.0, 8.0) if model == "GRAND-nl" else Uniform(4.0, 24.0)
-    return {**_FLOW, **_ATTENTION, "t": time, **(_BRIEF if dataset in LARGE else {}), **_own(model)}
+    return {**_FLOW, **_ATTENTION, "t": time, **(_BRIEF if dataset in LARGE else {}), **positions}
 
 
 def _oscillator(model: str) -> dict[str, Distribution]:
@@ -274,9 +279,3 @@ def _driven() -> dict[str, Distribution]:
         "hidden": Choice((64, 128, 256)),
         "t": Choice((1.0, 2.0, 3.0, 4.0)),
     }
-
-
-def _own(model: str) -> dict[str, Distribution]:
-    if model.startswith("BLEND"):
-        return {"transform.kind": Choice(("pagerank", "deepwalk", "laplacian", "returns")), "pos_channels": Choice((8, 16, 32))}
-    return {}

@@ -170,8 +170,9 @@ class Problem:
 
     def _two_like(self, y: Tensor) -> list[Tensor]:
         room = self._room
-        if not room or room[0].shape != y.shape or room[0].device != y.device:
-            room[:] = (torch.empty_like(y, dtype=y.real.dtype if y.is_complex() else y.dtype) for _ in range(2))
+        dtype = y.real.dtype if y.is_complex() else y.dtype
+        if not room or room[0].shape != y.shape or room[0].dtype != dtype or room[0].device != y.device:
+            room[:] = (torch.empty_like(y, dtype=dtype) for _ in range(2))
         return room
 
 

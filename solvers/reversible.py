@@ -114,6 +114,7 @@ def _undo_all(run: Recorded, y0: Tensor, out: Tensor, held: list[Tensor], grad: 
     stand = StandIns(run.task.problem.field, run.held, [h.detach().requires_grad_() for h in held])
     problem, tape = run.task.problem.with_field(stand.field), run.tape
     wanted = run.outputs()
+    alike = _alike(tape, wanted)
     y, a = out[-1], torch.zeros_like(y0)
     g: list[Tensor | None] = [None] * len(held)
     left = len(tape.times)
@@ -121,28 +122,33 @@ def _undo_all(run: Recorded, y0: Tensor, out: Tensor, held: list[Tensor], grad: 
         for which, _ in wanted.get(left - 1, ()):  # at the end of this step, since a method without interpolant lands there
             _check_return(run, run.end(left - 1), y, out[which])
             y, a = out[which], a + grad[which]
-        undone = _undo(run, problem, left, stand, wanted, y, a)
+        undone = _undo(run, problem, left - 1, alike[left - 1], stand, y, a)
         y, a, left = undone.y, undone.a, left - undone.count
         g = added(g, undone.theta)
     _check_return(run, run.task.times[0], y, y0)
     return sum((grad[which] for which, _ in wanted.get(-1, ())), a), g
 
 
-def _undo(run: Recorded, problem: Problem, left: int, stand: StandIns, wanted: Container[int], y: Tensor, a: Tensor) -> Undone:
-    """One or more of the `left` steps that are not undone yet, those after the last output before their end."""
-    tape, method = run.tape, run.task.method
-    index = left - 1
-    t, dt = tape.times[index], tape.attempts[index][-1]
+def _alike(tape: Tape, wanted: Container[int]) -> list[int]:
+    """For each step how many of its size, without an output between, end with it."""
+    counts: list[int] = []
+    for index, attempts in enumerate(tape.attempts):
+        follows = index > 0 and index - 1 not in wanted and tape.attempts[index - 1][-1] == attempts[-1]
+        counts.append(counts[-1] + 1 if follows else 1)
+    return counts
+
+
+def _undo(run: Recorded, problem: Problem, index: int, count: int, stand: StandIns, y: Tensor, a: Tensor) -> Undone:
+    """Step `index`, and up to `count` with those before it, which are of its size."""
+    method = run.task.method
+    t, dt = run.tape.times[index], run.tape.attempts[index][-1]
     if isinstance(method, Retracing):
-        count = 1
-        while count < left and index - count not in wanted and tape.attempts[index - count][-1] == dt:
-            count += 1
         return method.retrace(problem, t, dt, count, y, a, stand.theta, stand.hidden)
     start = method.undo(problem, t, dt, y)  # type: ignore[attr-defined]
     with torch.enable_grad():
         leaf = start.detach().requires_grad_()
         state, _ = method.init(problem, t, leaf)
-        _, end, _ = replay(run, problem, range(index, left), leaf, state, {})
+        _, end, _ = replay(run, problem, range(index, index + 1), leaf, state, {})
         before, *more = torch.autograd.grad(end, [leaf, *stand.theta], a, retain_graph=stand.hidden, allow_unused=True)
     return Undone(1, start, before, more)
 

@@ -67,8 +67,7 @@ class Tableau:
 
 @dataclass(frozen=True, eq=False)
 class _Weights:
-    a: tuple[Tensor, ...]
-    b: Tensor
+    rows: tuple[Tensor, ...]  # of a, then b
     error: Tensor | None
 
 
@@ -77,7 +76,7 @@ def _weights(tab: Tableau, dtype: torch.dtype, device: torch.device) -> _Weights
     def tensor(row: Row) -> Tensor:
         return torch.tensor(row, dtype=dtype, device=device)
 
-    return _Weights(tuple(map(tensor, tab.a)), tensor(tab.b), None if tab.error is None else tensor(tab.error))
+    return _Weights(tuple(map(tensor, (*tab.a, tab.b))), None if tab.error is None else tensor(tab.error))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +85,14 @@ class StageBuffer:
 
     Attributes:
         weights: of the tableau, as tensors.
+        alone: of the tableau.
         stages: `[stages, *state]`.
         rows: the stages one by one, `[*state]` each.
         before: per stage, those before it as a matrix `[entries of the state, i]`; the last one has all stages.
     """
 
     weights: _Weights
+    alone: tuple[tuple[int, float] | None, ...]
     stages: Tensor
     rows: tuple[Tensor, ...]
     before: tuple[Tensor, ...]
@@ -102,15 +103,17 @@ class StageBuffer:
         count, weights = len(tab.c), _weights(tab, y.dtype, y.device)
         stages = torch.empty((count, *y.shape), dtype=y.dtype, device=y.device)
         flat = stages.view(count, -1)
-        return StageBuffer(weights, stages, tuple(stages), tuple(flat[:i].t() for i in range(count + 1)))
+        return StageBuffer(weights, tab.alone, stages, tuple(stages), tuple(flat[:i].t() for i in range(count + 1)))
 
-    def combined(
-        self, alone: tuple[int, float] | None, before: Tensor, weights: Tensor, y: Tensor, flat: Tensor, dt: float
-    ) -> Tensor:
-        """`y + dt sum_j w_j k_j`; a single stage takes one pass over the state, where a product first copies y."""
+    def combined(self, row: int, y: Tensor, flat: Tensor, dt: float) -> Tensor:
+        """`y + dt sum_j w_j k_j`, w a row of a, or b behind them; `flat` is y as a vector.
+
+        A single stage takes one pass over the state, where a product first copies y.
+        """
+        alone = self.alone[row]
         if alone is not None:
             return torch.add(y, self.rows[alone[0]], alpha=dt * alone[1])
-        new = torch.addmv(flat, before, weights, alpha=dt)
+        new = torch.addmv(flat, self.before[row], self.weights.rows[row], alpha=dt)
         return new if y.dim() == 1 else new.view(y.shape)
 
 
@@ -164,7 +167,7 @@ class ExplicitRungeKutta(Integrator):
         into = None if torch.is_grad_enabled() else getattr(problem.field, "into", None)
         new = y
         for i in range(1, s):
-            new = buffer.combined(tab.alone[i], before[i], weights.a[i], y, base, dt)
+            new = buffer.combined(i, y, base, dt)
             if into is not None and not (fsal and i == s - 1):  # that slope outlives the buffer
                 into(as_time(t + nodes[i] * dt, new), new, rows[i])
                 continue
@@ -173,7 +176,7 @@ class ExplicitRungeKutta(Integrator):
                 return self._functional(problem, t, dt, y, [*buffer.stages[:i].clone(), slope], cost)
             rows[i].copy_(slope)
         if not fsal:
-            new = buffer.combined(tab.alone[s], before[s], weights.b, y, base, dt)
+            new = buffer.combined(s, y, base, dt)
         error = None
         if weights.error is not None:
             error = torch.addmv(base, before[s], weights.error, beta=0, alpha=dt)

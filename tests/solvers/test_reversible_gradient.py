@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from solvers import Event, IntegrationError, Problem, available, method_named, solve
+from solvers.recording import Tape
+from solvers.reversible import _alike
 
 F64 = torch.float64
 NAMES = ["graphcon", "leapfrog", "symplectic_euler", "yoshida4", "yoshida6"]
@@ -110,3 +112,10 @@ def test_a_field_that_changes_is_noticed():
     sol = solve(field, Y0, 1.0, "leapfrog", dt=0.1, gradient="reversible")
     with pytest.raises(IntegrationError, match="missed the state at t = 0"):
         sol.y.sum().backward()
+
+
+def test_steps_that_can_be_undone_together():
+    """Those of one size behind an output or a change of size, counted once for all."""
+    tape = Tape(None, times=[0.0, 0.1, 0.2, 0.3, 0.4], attempts=[[0.1], [0.1], [0.2, 0.1], [0.1], [0.05]])
+    assert _alike(tape, {}) == [1, 2, 3, 4, 1]
+    assert _alike(tape, {-1: (), 1: (), 4: ()}) == [1, 2, 1, 2, 1]
